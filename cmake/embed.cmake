@@ -1,0 +1,15 @@
+# Writes OUTPUT, a C file with clnorm__files[]: name and text of each of FILES, as arrays of bytes.
+set(declarations "")
+set(rows "")
+set(index 0)
+foreach(file IN LISTS FILES)
+    get_filename_component(name ${file} NAME)
+    file(READ ${file} bytes HEX)
+    string(REGEX REPLACE "([0-9a-f][0-9a-f])" "0x\\1," bytes "${bytes}")
+    string(REGEX REPLACE "(0x0a,)" "\\1\n" bytes "${bytes}")
+    string(APPEND declarations "static const char file_${index}[] = {\n${bytes}0};\n")
+    string(APPEND rows "    {\"${name}\", file_${index}},\n")
+    math(EXPR index "${index} + 1")
+endforeach()
+file(WRITE ${OUTPUT}
+    "#include \"specialise.h\"\n\n${declarations}\nconst struct clnorm__file clnorm__files[] = {\n${rows}    {0, 0},\n};\n")

@@ -1,0 +1,196 @@
+#include "problem.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+/*
+ * The schedule table. A row states for which kinds of device it may be the default, when it
+ * applies, and its numbers; the default is the first that fits, the rest are there for tests and
+ * tuning. The last row is plain and always right.
+ */
+struct row {
+    const char *name;
+    uint32_t kinds; /* a bit for each enum clnorm_kind it is a default for */
+    enum clnorm_walk walk;
+    uint32_t lanes; /* at most; 0: the target's vector width */
+    uint32_t group; /* at most */
+    uint32_t block;
+    uint32_t parts;    /* per compute unit */
+    uint64_t resident; /* CACHE: the target's cache */
+    uint32_t baked;
+};
+
+#define KIND(k) (1u << CLNORM_KIND_##k)
+#define CACHE   (UINT64_MAX - 1)
+#define ALWAYS  UINT64_MAX
+
+/* clang-format off */
+static const struct row rows[] = {
+    {"cpu",             KIND(CPU),  CLNORM_WALK_SERIAL, 0, 1,   32, 4, CACHE,  0},
+    {"gpu",             KIND(GPU),  CLNORM_WALK_GROUP,  1, 256, 32, 4, CACHE,  0},
+    {"fpga",            KIND(FPGA), CLNORM_WALK_SERIAL, 8, 1,   64, 1, ALWAYS, 0},
+    {"serial-split",    0,          CLNORM_WALK_SERIAL, 0, 1,   32, 4, 0,      0},
+    {"serial-fused",    0,          CLNORM_WALK_SERIAL, 4, 1,   8,  4, ALWAYS, 0},
+    {"serial-baked",    0,          CLNORM_WALK_SERIAL, 0, 1,   32, 4, CACHE,  1},
+    {"group-split",     0,          CLNORM_WALK_GROUP,  1, 64,  32, 4, 0,      0},
+    {"group-fused",     0,          CLNORM_WALK_GROUP,  1, 128, 8,  4, ALWAYS, 0},
+    {"group-vector",    0,          CLNORM_WALK_GROUP,  4, 64,  32, 4, CACHE,  0},
+    {"group-baked",     0,          CLNORM_WALK_GROUP,  1, 256, 32, 4, CACHE,  1},
+    {"plain",           ~0u,        CLNORM_WALK_SERIAL, 1, 1,   16, 2, 0,      0},
+};
+/* clang-format on */
+enum { ROW_COUNT = sizeof rows / sizeof *rows };
+
+static uint32_t power_below(uint64_t limit)
+{
+    uint32_t power = 1;
+    while (power < 1u << 16 && (uint64_t)power * 2 <= limit)
+        power *= 2;
+    return power;
+}
+
+static uint32_t power_above(uint64_t value)
+{
+    const uint32_t power = power_below(value);
+    return power < value ? power * 2 : power;
+}
+
+static uint32_t least(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Lanes a row gets for a problem: no wider than the target's registers or, channels last, than the
+ * channels. */
+static uint32_t lanes_of(const struct row *row, const struct clnorm_problem *problem,
+                         const struct clnorm_target *target)
+{
+    const size_t real = clnorm_dtype_parameter_size(problem->dtype);
+    uint32_t lanes = row->lanes ? row->lanes : power_below(target->vector_bytes / real);
+    lanes = least(lanes, 16);
+    if (row->walk == CLNORM_WALK_GROUP)
+        return clnorm__channels_first(problem) ? lanes : 1;
+    return clnorm__channels_first(problem) ? lanes
+                                           : least(lanes, power_above((uint64_t)problem->channels));
+}
+
+static struct clnorm_schedule fill(const struct row *row, const struct clnorm_problem *problem,
+                                   const struct clnorm_target *target)
+{
+    struct clnorm_schedule s = {
+        .walk = row->walk,
+        .lanes = lanes_of(row, problem, target),
+        .group = least(row->group, power_below(target->max_group)),
+        .tile = 1,
+        .block = row->block,
+        .parts = row->parts * target->compute_units,
+        .resident = row->resident == CACHE ? target->cache : row->resident,
+        .baked = row->baked,
+    };
+    snprintf(s.name, sizeof s.name, "%s", row->name);
+    if (row->walk == CLNORM_WALK_GROUP && !clnorm__channels_first(problem))
+        s.tile = least(least(32, s.group), power_above((uint64_t)problem->channels));
+    return s;
+}
+
+/* A group walk needs a tree of records in local memory. */
+static int target_holds(const struct clnorm_schedule *s, const struct clnorm_problem *problem,
+                        const struct clnorm_target *target)
+{
+    const uint64_t record = 4 * clnorm_dtype_parameter_size(problem->dtype);
+    return s->walk == CLNORM_WALK_SERIAL || s->group * record <= target->local_memory;
+}
+
+int clnorm_schedule_choose(const struct clnorm_problem *problem, const struct clnorm_target *target,
+                           unsigned index, struct clnorm_schedule *schedule)
+{
+    unsigned chosen = ROW_COUNT;
+    for (unsigned i = 0; i < ROW_COUNT && chosen == ROW_COUNT; i++)
+        if (rows[i].kinds & (1u << target->kind))
+            chosen = i;
+    struct clnorm_schedule s = fill(&rows[chosen], problem, target);
+    if (!target_holds(&s, problem, target)) {
+        chosen = ROW_COUNT - 1;
+        s = fill(&rows[chosen], problem, target);
+    }
+    for (unsigned i = 0; index > 0; i++) {
+        if (i == ROW_COUNT)
+            return 0;
+        s = fill(&rows[i], problem, target);
+        if (i != chosen && target_holds(&s, problem, target) &&
+            clnorm_schedule_check(&s, problem, NULL, 0) == CLNORM_OK)
+            index--;
+    }
+    *schedule = s;
+    return 1;
+}
+
+static const char *const walk_names[CLNORM_WALK_COUNT] = {
+    [CLNORM_WALK_SERIAL] = "serial",
+    [CLNORM_WALK_GROUP] = "group",
+};
+
+void clnorm_schedule_format(const struct clnorm_schedule *s, char text[CLNORM_SCHEDULE_TEXT_SIZE])
+{
+    char resident[24] = "always";
+    if (s->resident != ALWAYS)
+        snprintf(resident, sizeof resident, "%" PRIu64, s->resident);
+    snprintf(text, CLNORM_SCHEDULE_TEXT_SIZE,
+             "%.23s: walk=%s lanes=%" PRIu32 " group=%" PRIu32 " tile=%" PRIu32 " block=%" PRIu32
+             " parts=%" PRIu32 " resident=%s baked=%" PRIu32,
+             s->name[0] ? s->name : "custom", walk_names[s->walk], s->lanes, s->group, s->tile,
+             s->block, s->parts, resident, s->baked);
+}
+
+static int is_power(uint32_t value)
+{
+    return value > 0 && (value & (value - 1)) == 0;
+}
+
+static enum clnorm_status check_walk(const struct clnorm_schedule *s,
+                                     const struct clnorm_problem *problem, char *message,
+                                     size_t size)
+{
+    const int first = clnorm__channels_first(problem);
+    if (s->walk == CLNORM_WALK_SERIAL) {
+        if (s->group != 1 || s->tile != 1)
+            return clnorm__invalid(message, size,
+                                   "schedule: the serial walk has group 1 and tile 1");
+        return CLNORM_OK;
+    }
+    if (first && s->tile != 1)
+        return clnorm__invalid(message, size,
+                               "schedule: tile is for channels last; here it must be 1");
+    if (!is_power(s->tile) || s->tile > s->group)
+        return clnorm__invalid(message, size,
+                               "schedule: tile must be a power of two and at most group");
+    if (!first && s->lanes != 1)
+        return clnorm__invalid(message, size,
+                               "schedule: the group walk over channels last has 1 lane");
+    if (s->lanes > 1 && (problem->spatial == CLNORM_ANY || problem->spatial % s->lanes != 0))
+        return clnorm__invalid(
+            message, size,
+            "schedule: the group walk needs a fixed spatial extent that is a multiple "
+            "of lanes");
+    return CLNORM_OK;
+}
+
+enum clnorm_status clnorm_schedule_check(const struct clnorm_schedule *s,
+                                         const struct clnorm_problem *problem, char *message,
+                                         size_t size)
+{
+    if (!s || (unsigned)s->walk >= CLNORM_WALK_COUNT)
+        return clnorm__invalid(message, size, "schedule: walk is not of enum clnorm_walk");
+    if (!is_power(s->lanes) || s->lanes > 16)
+        return clnorm__invalid(message, size, "schedule: lanes must be 1, 2, 4, 8 or 16");
+    if (!is_power(s->group) || s->group > 1024)
+        return clnorm__invalid(message, size, "schedule: group must be a power of two up to 1024");
+    if (s->block < 1 || s->block > 1024)
+        return clnorm__invalid(message, size, "schedule: block must be 1 to 1024");
+    if (s->parts < 1 || s->parts > 65536)
+        return clnorm__invalid(message, size, "schedule: parts must be 1 to 65536");
+    if (s->baked > 1 || (s->baked && !clnorm__extents_known(problem)))
+        return clnorm__invalid(message, size,
+                               "schedule: baked is 0 or 1, and needs a problem without `?`");
+    return check_walk(s, problem, message, size);
+}

@@ -1,0 +1,335 @@
+/*
+ * clnorm/clnorm.h: batch normalization on OpenCL devices.
+ *
+ *     problem -> plan -> run on buffers, in a context (one device)
+ *
+ * The mathematics is that of Ioffe and Szegedy, "Batch Normalization: Accelerating Deep Network
+ * Training by Reducing Internal Covariate Shift" (2015), algorithms 1 and 2. Per channel, over the
+ * M = N*S values of the mini-batch:
+ *
+ *     mean = sum(x)/M    var = sum((x - mean)^2)/M    invstd = 1/sqrt(var + epsilon)
+ *     xhat = (x - mean)*invstd    y = xhat*scale + shift [+ add] [relu]
+ *     dshift = sum(dy)    dscale = sum(dy*xhat)    dx = scale*invstd*(dy - dshift/M -
+ * xhat*dscale/M)
+ *
+ * Conventions (other libraries differ; these are clnorm's):
+ *   - momentum is the weight of the NEW value: running = (1 - momentum)*running + momentum*batch
+ * (0.1 as in PyTorch and cuDNN; 1 minus the number in ONNX and Keras). Given at run time, so
+ * 1/(k+1) makes a cumulative average.
+ *   - The running variance is unbiased, M/(M-1), unless CLNORM_BIASED (ONNX, Keras) is set.
+ *   - Saved statistics are mean and invstd, with the biased variance.
+ *   - M = 1: variance 0, no unbiased correction. M = 0: success; running statistics unchanged;
+ * moments, dscale, dshift and sums zero; mean zero and invstd 1/sqrt(epsilon).
+ *   - Statistics and parameters ("parameter type") are f32 for f16, bf16 and f32 tensors, f64 for
+ * f64.
+ *   - A NaN or infinity affects its own channel only.
+ *   - The same input on the same device gives the same bits, every run.
+ *
+ * Threads: a context may be used by any number of threads at once. A plan is used by one thread at
+ * a time; a second plan for the same problem is cheap. No function prints, aborts or keeps
+ * process-wide state. After fork() in a process that made a context, the child's calls on it return
+ * CLNORM_UNSUPPORTED (OpenCL does not survive fork); make contexts after forking.
+ *
+ * Errors: functions return enum clnorm_status. For those on a context, clnorm_context_error gives
+ * the detail: what, where and what to do. Unless said otherwise, output arguments are untouched on
+ * failure.
+ */
+#ifndef CLNORM_CLNORM_H
+#define CLNORM_CLNORM_H
+
+#include <clnorm/codegen.h>
+
+#ifndef CL_TARGET_OPENCL_VERSION
+#define CL_TARGET_OPENCL_VERSION 120
+#endif
+#include <CL/cl.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct clnorm_context;
+struct clnorm_plan;
+
+/* ---- Devices ---- */
+
+struct clnorm_device {
+    cl_platform_id platform;
+    cl_device_id device;
+    char platform_name[128];
+    char platform_version[128];
+    char device_name[128];
+    char vendor[128];
+    char version[128];       /* CL_DEVICE_VERSION */
+    char driver[128];        /* CL_DRIVER_VERSION */
+    uint64_t memory;         /* CL_DEVICE_GLOBAL_MEM_SIZE, bytes */
+    uint64_t max_allocation; /* CL_DEVICE_MAX_MEM_ALLOC_SIZE, bytes */
+    uint32_t compiler;       /* 1 when it compiles source */
+    uint32_t host_memory;    /* 1 when it shares the host's memory */
+    struct clnorm_target target;
+};
+
+/*
+ * All devices of all platforms, in platform order: the index used by device selectors. *devices is
+ * one malloc'd array that the caller frees; NULL when *count is 0. Errors: CLNORM_NO_DEVICE (no
+ * platform or no device), CLNORM_OUT_OF_MEMORY, CLNORM_DEVICE_FAILED.
+ */
+CLNORM_API enum clnorm_status clnorm_devices_list(struct clnorm_device **devices, size_t *count);
+
+/* ---- Context: one device, its programs, pooled buffers and last error ---- */
+
+/*
+ * A store of compiled programs that the application keeps itself; called from any thread, never
+ * concurrently for one context. get: returns 1 and a malloc'd blob the library frees, or 0. set:
+ * returns 1 when stored; failing is harmless. Neither may make plans on the same context.
+ */
+struct clnorm_blob_store {
+    int (*get)(void *user, const void *key, size_t key_size, void **blob, size_t *blob_size);
+    int (*set)(void *user, const void *key, size_t key_size, const void *blob, size_t blob_size);
+    void *user;
+};
+
+struct clnorm_context_options {
+    size_t size;        /* sizeof(struct clnorm_context_options); required */
+    cl_context context; /* the caller's; retained. NULL: the library makes one */
+    cl_device_id
+        device; /* a device of that context; NULL: its first, or, without context, the best */
+    const char *device_selector; /* without device: index in clnorm_devices_list, or part of
+                                    "platform device" name */
+    const char *cache_directory; /* NULL: CLNORM_CACHE_DIR, XDG_CACHE_HOME/clnorm,
+                                    HOME/.cache/clnorm, in this order, or none. "": no disk cache */
+    uint64_t cache_limit;        /* bytes on disk before the least recently used go; 0: 256 MiB */
+    struct clnorm_blob_store store; /* used instead of the disk when get or set is not NULL */
+    enum clnorm_kind kind;          /* schedules for this kind of device; 0: what the device is */
+};
+
+/*
+ * Makes a context. options NULL: the best device (GPU before CPU before accelerator; one with a
+ * compiler first), default cache. Release with clnorm_context_release. On failure *context is NULL
+ * and message[size] (may be NULL with size 0) says why. Errors: CLNORM_INVALID_ARGUMENT,
+ * CLNORM_NO_DEVICE, CLNORM_OUT_OF_MEMORY, CLNORM_DEVICE_FAILED.
+ */
+CLNORM_API enum clnorm_status clnorm_context_create(const struct clnorm_context_options *options,
+                                                    struct clnorm_context **context, char *message,
+                                                    size_t size);
+
+/* Frees everything the context owns. Plans must have been released, and work that uses its buffers
+ * finished. NULL: no-op. */
+CLNORM_API void clnorm_context_release(struct clnorm_context *context);
+
+/* The OpenCL objects in use; the context keeps its reference. The queue is in-order, made by the
+ * library, free to use. */
+CLNORM_API cl_context clnorm_context_opencl(const struct clnorm_context *context);
+CLNORM_API cl_command_queue clnorm_context_queue(const struct clnorm_context *context);
+CLNORM_API const struct clnorm_device *clnorm_context_device(const struct clnorm_context *context);
+
+/*
+ * Detail of the last failed call on this context or one of its plans by any thread, "" when there
+ * was none: copies at most size bytes, zero included, and returns the full length without the zero.
+ */
+CLNORM_API size_t clnorm_context_error(const struct clnorm_context *context, char *text,
+                                       size_t size);
+
+/* Counters since the context was made. */
+struct clnorm_statistics {
+    uint64_t memory_hits;    /* programs found in memory */
+    uint64_t disk_hits;      /* programs loaded from disk or the blob store */
+    uint64_t builds;         /* programs compiled from source */
+    uint64_t disk_rejects;   /* cache entries found damaged, foreign or refused by the driver, and
+                                replaced */
+    uint64_t disk_failures;  /* entries that could not be written */
+    uint64_t disk_evictions; /* entries removed to keep within cache_limit */
+    uint64_t pool_bytes;     /* device memory the pool holds now, in use or not */
+    uint64_t pool_peak;      /* the most it held */
+    uint64_t pool_hits;      /* buffers handed out again */
+};
+CLNORM_API struct clnorm_statistics clnorm_context_statistics(const struct clnorm_context *context);
+
+/* ---- Plan: a problem bound to a context ---- */
+
+struct clnorm_plan_options {
+    size_t size;                            /* sizeof(struct clnorm_plan_options); required */
+    const struct clnorm_schedule *schedule; /* NULL: chosen by the library; copied */
+};
+
+/*
+ * Makes a plan: emits source, gets the program from memory, disk or the compiler, and warms it up,
+ * so that the first run is as fast as any other. May compile for a second. options may be NULL.
+ * Release with clnorm_plan_release, before the context. Errors: CLNORM_INVALID_ARGUMENT,
+ * CLNORM_UNSUPPORTED (f64 without cl_khr_fp64; no compiler), CLNORM_OUT_OF_MEMORY,
+ * CLNORM_BUILD_FAILED, CLNORM_DEVICE_FAILED.
+ */
+CLNORM_API enum clnorm_status clnorm_plan_create(struct clnorm_context *context,
+                                                 const struct clnorm_problem *problem,
+                                                 const struct clnorm_plan_options *options,
+                                                 struct clnorm_plan **plan);
+
+/* Work that was enqueued with the plan may still be running. NULL: no-op. */
+CLNORM_API void clnorm_plan_release(struct clnorm_plan *plan);
+
+CLNORM_API const struct clnorm_problem *clnorm_plan_problem(const struct clnorm_plan *plan);
+CLNORM_API const struct clnorm_schedule *clnorm_plan_schedule(const struct clnorm_plan *plan);
+CLNORM_API const struct clnorm_source *clnorm_plan_source(const struct clnorm_plan *plan);
+
+/* Bytes of workspace a run with these extents needs; for extents the problem fixes, any value is
+ * ignored. */
+CLNORM_API size_t clnorm_plan_workspace_size(const struct clnorm_plan *plan, int64_t batch,
+                                             int64_t spatial);
+
+/* A place in device memory: a buffer and a byte offset, a multiple of the element size. memory
+ * NULL: not given. */
+struct clnorm_buffer {
+    cl_mem memory;
+    size_t offset;
+};
+
+/* Hyper-parameters of one optimiser step (flags CLNORM_SGD, CLNORM_ADAM). */
+struct clnorm_optimiser {
+    double learning_rate; /* >= 0 */
+    double weight_decay; /* >= 0; added to the gradient times the parameter, as L2 regularisation */
+    /* SGD: velocity = momentum*velocity + gradient; parameter -= learning_rate*velocity */
+    double momentum;
+    double beta1;        /* Adam (Kingma and Ba 2014, algorithm 1); 0: 0.9 */
+    double beta2;        /* 0: 0.999 */
+    double epsilon;      /* added to sqrt(second moment); 0: 1e-8 */
+    uint64_t step;       /* Adam: 1 for the first step, counted by the caller */
+};
+
+/*
+ * What a run reads and writes. Give what the operation and flags name (clnorm_problem_buffer
+ * tells); the rest is ignored. T: N*C*S elements in the problem's dtype and layout. P: C parameters.
+ * Buffers may share one cl_mem. A tensor that is written may be the very same memory as a tensor
+ * that is read (in place); any other overlap of something written with anything else is refused.
+ */
+struct clnorm_arguments {
+    size_t size;                         /* sizeof(struct clnorm_arguments); required */
+    int64_t batch;                       /* N, where the problem says CLNORM_ANY; >= 0 */
+    int64_t spatial;                     /* S, likewise */
+    struct clnorm_buffer x;              /* T in */
+    struct clnorm_buffer y;              /* T out; backward with relu: in, what forward wrote */
+    struct clnorm_buffer add;            /* T in */
+    struct clnorm_buffer dy;             /* T in */
+    struct clnorm_buffer dx;             /* T out */
+    struct clnorm_buffer dadd;           /* T out: dy after relu */
+    struct clnorm_buffer scale, shift;   /* P in; in and out with an optimiser */
+    struct clnorm_buffer dscale, dshift; /* P out; in for update */
+    struct clnorm_buffer mean;   /* P: out of forward and normalise, in of infer and backward */
+    struct clnorm_buffer invstd; /* P: out of forward and normalise, in of backward */
+    struct clnorm_buffer var;    /* P in: biased or unbiased as the caller keeps it (infer) */
+    struct clnorm_buffer running_mean, running_var; /* P in and out */
+    /*
+     * Moments, 4*P out: count[C], mean[C], rest[C], m2[C]. The mean is the sum mean + rest, the
+     * nearest float and what it lacks; m2 is the sum of squared deviations from it. The count is
+     * exact up to 2^24 in f32 (2^53 in f64) and rounded to nearest beyond.
+     */
+    struct clnorm_buffer moments;
+    struct clnorm_buffer sums; /* 2*P out: sum of dy [C], sum of dy*xhat [C] */
+    /* `sets` moments or sums in, one after the other, merged in this order */
+    struct clnorm_buffer parts;
+    /*
+     * Optimiser state in and out, zero before the first step. SGD: velocity. Adam: first, then
+     * second moment. P each; those of scale first, then those of shift.
+     */
+    struct clnorm_buffer state;
+    /*
+     * Scratch of clnorm_plan_workspace_size bytes for this run alone. Not given: taken from the
+     * context's pool, which may allocate and takes a lock.
+     */
+    struct clnorm_buffer workspace;
+    int64_t sets;    /* how many sets `parts` holds; 0: 1 */
+    double epsilon;  /* added to the variance; 0: 1e-5. For none at all give 1e-300 */
+    double momentum; /* weight of the new value in running statistics, 0 < momentum <= 1; 0: 0.1 */
+    double count;    /* input-gradient: M of the whole batch the sums are of; 0: N*S */
+    struct clnorm_optimiser optimiser;
+};
+
+/* What one of the buffers of struct clnorm_arguments is to a plan. */
+enum clnorm_use { CLNORM_UNUSED, CLNORM_READ, CLNORM_WRITTEN, CLNORM_READ_WRITTEN };
+
+/*
+ * How a problem uses the buffer called `name` ("x", "running_mean", ...), and with *elements not
+ * NULL how many elements of *element_size bytes it must hold, for N = batch, S = spatial and `sets`
+ * parts. Unknown names are unused.
+ */
+CLNORM_API enum clnorm_use clnorm_problem_buffer(const struct clnorm_problem *problem,
+                                                 const char *name, int64_t batch, int64_t spatial,
+                                                 int64_t sets, uint64_t *elements,
+                                                 size_t *element_size);
+
+/*
+ * Enqueues the plan's kernels on a queue of the context's cl_context and device, in-order or
+ * out-of-order, after the `waits` events of wait[]; *event (unless event is NULL) is the caller's
+ * to release and completes with the last kernel. The queue is flushed once; nothing is waited for.
+ * Given a workspace, nothing is allocated and no lock is taken. Buffers must stay as they are until
+ * the work has finished. Errors: CLNORM_INVALID_ARGUMENT (the detail names the argument),
+ * CLNORM_OUT_OF_MEMORY, CLNORM_DEVICE_FAILED.
+ */
+CLNORM_API enum clnorm_status clnorm_plan_run(struct clnorm_plan *plan, cl_command_queue queue,
+                                              const struct clnorm_arguments *arguments,
+                                              cl_uint waits, const cl_event *wait, cl_event *event);
+
+/* ---- Buffers: the context's pool ---- */
+
+/*
+ * A buffer of at least `bytes` bytes for work on `queue`, new or used before. When *wait is not
+ * NULL afterwards, work on the buffer must wait for it, and the caller releases it (never so for a
+ * buffer given back to the same in-order queue). Out of device memory: unused pool buffers are
+ * freed and the allocation tried once more. Give back with clnorm_pool_release. Errors:
+ * CLNORM_INVALID_ARGUMENT (0 bytes), CLNORM_OUT_OF_MEMORY, CLNORM_DEVICE_FAILED.
+ */
+CLNORM_API enum clnorm_status clnorm_pool_acquire(struct clnorm_context *context, size_t bytes,
+                                                  cl_command_queue queue, cl_mem *memory,
+                                                  cl_event *wait);
+
+/*
+ * Gives a buffer back while work on it may still run on `queue`: `last` is the event after which it
+ * is free (retained; NULL: when the queue's work enqueued so far is done, in-order queues only).
+ * Unknown memory: CLNORM_INVALID_ARGUMENT.
+ */
+CLNORM_API enum clnorm_status clnorm_pool_release(struct clnorm_context *context, cl_mem memory,
+                                                  cl_command_queue queue, cl_event last);
+
+/* Frees all pooled buffers that are not in use. */
+CLNORM_API void clnorm_pool_trim(struct clnorm_context *context);
+
+/* ---- The disk cache, for tools ---- */
+
+struct clnorm_cache_entry {
+    const char *path;    /* of the file */
+    const char *problem; /* canonical problem text, "" when damaged */
+    const char *device;  /* device name, "" when damaged */
+    uint64_t bytes;
+    int64_t used; /* when it was last used, seconds since 1970 */
+    int valid;    /* 0: damaged, or of another version */
+};
+
+/*
+ * The directory a context with `directory` as cache_directory uses, into path[size].
+ * CLNORM_IO_FAILED when there is none, CLNORM_INVALID_ARGUMENT when path is too small,
+ * CLNORM_OUT_OF_MEMORY.
+ */
+CLNORM_API enum clnorm_status clnorm_cache_directory(const char *directory, char *path,
+                                                     size_t size);
+
+/*
+ * Calls visit for each entry in the directory (absolute path), checked byte for byte; a visit that
+ * returns other than 0 ends it; least recently used first. Nothing is changed or removed. A missing
+ * directory has no entries. Errors: CLNORM_INVALID_ARGUMENT (a relative directory, NULL),
+ * CLNORM_IO_FAILED, CLNORM_OUT_OF_MEMORY.
+ */
+CLNORM_API enum clnorm_status
+clnorm_cache_visit(const char *directory,
+                   int (*visit)(void *user, const struct clnorm_cache_entry *entry), void *user);
+
+/*
+ * Removes all entries and what killed writers left, but no file the cache did not make; *removed
+ * (NULL is fine) counts the entries. Errors: CLNORM_INVALID_ARGUMENT (a relative directory, NULL),
+ * CLNORM_IO_FAILED, CLNORM_OUT_OF_MEMORY.
+ */
+CLNORM_API enum clnorm_status clnorm_cache_clear(const char *directory, size_t *removed);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,115 @@
+#include "types.cl"
+#include "storage.cl"
+#include "walk.cl"
+#if REDUCE
+#include "pair.cl"
+#endif
+#if SUMS
+#include "gradient_sums.cl"
+#endif
+#if OPTIMISER
+#include "optimise.cl"
+#endif
+#include "finish_backward.cl"
+#if MAP
+#include "gradient.cl"
+#endif
+#include "walk_tiles.cl"
+
+// ---- Kernels. Every buffer comes with an offset in elements; local sizes are fixed ----
+#if SPLIT && REDUCE
+
+// Gradient sums of each part of each tile: one group a tile and part.
+kernel __attribute__((reqd_work_group_size(GROUP, 1, 1)))
+void reduce(
+#include "sources_arguments.cl"
+#include "extents_arguments.cl"
+    global real *restrict parts, const ulong parts_offset)
+{
+#include "extents_values.cl"
+#include "sources_values.cl"
+#if GROUP_WALK
+    local record scratch[GROUP];
+    reduce_tile(from, parts + parts_offset, e, scratch);
+#else
+    reduce_tile(from, parts + parts_offset, e);
+#endif
+}
+#endif
+#if SPLIT
+
+// Merges the parts of each channel: one work-item a channel.
+kernel __attribute__((reqd_work_group_size(FINISH_GROUP, 1, 1)))
+void finish(
+#if !FROZEN && !KEEP_SUMS
+    global const real *mean, const ulong mean_offset,
+#endif
+#if !KEEP_SUMS
+    global const real *invstd, const ulong invstd_offset,
+#endif
+#include "backward_arguments.cl"
+    global const real *parts, const ulong parts_offset, const ulong sets)
+{
+#include "backward_values.cl"
+    if (get_global_id(0) < CHANNELS)
+        finish_channel(r, parts + parts_offset, sets, get_global_id(0));
+}
+#endif
+#if SPLIT && MAP
+
+// The input gradient of each part of each tile: one group a tile and part.
+kernel __attribute__((reqd_work_group_size(GROUP, 1, 1)))
+void map(
+    global const stored *dy, const ulong dy_offset,
+#if !FROZEN
+    global const stored *x, const ulong x_offset,
+#endif
+#if RELU
+    global const stored *y, const ulong y_offset,
+#endif
+#include "targets_arguments.cl"
+#include "extents_arguments.cl"
+    global const real *constants, const ulong constants_offset)
+{
+#include "extents_values.cl"
+#include "targets_values.cl"
+    map_tile(t, e);
+}
+#endif
+#if FUSED
+
+// All of it, one group a tile: its values are read again while they are still near.
+kernel __attribute__((reqd_work_group_size(GROUP, 1, 1)))
+void fused(
+#include "sources_arguments.cl"
+#if !DOT && !KEEP_SUMS
+    global const real *invstd, const ulong invstd_offset,
+#endif
+#if MAP
+#include "targets_arguments.cl"
+#endif
+#include "backward_arguments.cl"
+#include "extents_arguments.cl"
+    global real *parts, const ulong parts_offset)
+{
+#include "extents_values.cl"
+#include "sources_values.cl"
+#include "backward_values.cl"
+#if GROUP_WALK
+    local record scratch[GROUP];
+    reduce_tile(from, parts + parts_offset, e, scratch);
+    barrier(CLK_GLOBAL_MEM_FENCE);
+#else
+    reduce_tile(from, parts + parts_offset, e);
+#endif
+    for (ulong channel = tile_first() + get_local_id(0); channel < tile_last(); channel += GROUP)
+        finish_channel(r, parts + parts_offset, 1, channel);
+#if MAP
+#if GROUP_WALK
+    barrier(CLK_GLOBAL_MEM_FENCE);
+#endif
+#include "targets_values.cl"
+    map_tile(t, e);
+#endif
+}
+#endif

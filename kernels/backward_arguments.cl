@@ -1,0 +1,26 @@
+#if KEEP_SUMS
+    global real *sums, const ulong sums_offset,
+#else
+#if !FROZEN
+    const real count,
+#endif
+#if SCALE
+#if OPTIMISER
+    global real *scale, const ulong scale_offset,
+#else
+    global const real *scale, const ulong scale_offset,
+#endif
+    global real *dscale, const ulong dscale_offset,
+#endif
+#if SHIFT
+#if OPTIMISER
+    global real *shift, const ulong shift_offset,
+#endif
+    global real *dshift, const ulong dshift_offset,
+#endif
+#if OPTIMISER
+#include "optimiser_arguments.cl"
+    global real *state, const ulong state_offset,
+#endif
+    global real *constants, const ulong constants_offset,
+#endif

@@ -1,0 +1,26 @@
+#if OPTIMISER
+#include "optimiser_values.cl"
+#endif
+    const results r = {
+#if KEEP_SUMS
+        sums + sums_offset
+#else
+#if !FROZEN
+        mean + mean_offset, count,
+#endif
+        invstd + invstd_offset,
+#if SCALE
+        scale + scale_offset, dscale + dscale_offset,
+#endif
+#if SHIFT
+#if OPTIMISER
+        shift + shift_offset,
+#endif
+        dshift + dshift_offset,
+#endif
+#if OPTIMISER
+        state + state_offset, by,
+#endif
+        constants + constants_offset
+#endif
+    };

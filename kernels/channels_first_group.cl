@@ -1,0 +1,71 @@
+
+// A work-group walks the rows x columns of its part, GROUP vectors of LANES at a time, so that
+// neighbours load neighbours. A work-item keeps its place as (row, column) and advances by a
+// fixed step: no division in the loop.
+typedef struct {
+    ulong count, row, column, columns, row_step, column_step;
+} place;
+
+place place_start(const ulong rows, const ulong columns)
+{
+    const ulong item = get_local_id(0), width = max(columns, 1ul);
+    const place p = {
+        rows * columns, item / width, item % width, width, GROUP / width, GROUP % width
+    };
+    return p;
+}
+
+void place_next(place *p)
+{
+    p->row += p->row_step;
+    p->column += p->column_step;
+    if (p->column >= p->columns) {
+        p->column -= p->columns;
+        p->row++;
+    }
+}
+#if REDUCE
+
+void reduce_tile(const sources from, global real *parts, const extents e, local record *scratch)
+{
+    const ulong channel = get_group_id(0);
+    const ulong n_first = get_group_id(1) * e.batch_step;
+    const ulong n_last = min(n_first + e.batch_step, e.batch);
+    const ulong s_first = get_group_id(2) * e.spatial_step;
+    const ulong s_last = min(s_first + e.spatial_step, e.spatial);
+    const uint item = get_local_id(0);
+    place p = place_start(n_last - n_first, (s_last - s_first) / LANES);
+    tally t = tally_start(from, channel);
+    for (ulong i = item; i < p.count; i += GROUP) {
+        const ulong row = (n_first + p.row) * CHANNELS + channel;
+        tally_add(&t, load_values(from, row * e.spatial + s_first + p.column * LANES));
+        place_next(&p);
+    }
+    tally_close(&t);
+    record total = record_none();
+    for (int lane = 0; lane < LANES; lane++)
+        total = record_merge(total, tally_lane(&t, lane));
+    scratch[item] = total;
+    fold_group(scratch, item);
+    if (item == 0)
+        record_store(scratch[0], parts, part_index(), channel);
+}
+#endif
+#if MAP
+
+void map_tile(const targets t, const extents e)
+{
+    const ulong channel = get_group_id(0);
+    const ulong n_first = get_group_id(1) * e.batch_step;
+    const ulong n_last = min(n_first + e.batch_step, e.batch);
+    const ulong s_first = get_group_id(2) * e.spatial_step;
+    const ulong s_last = min(s_first + e.spatial_step, e.spatial);
+    place p = place_start(n_last - n_first, (s_last - s_first) / LANES);
+    const constants k = constants_load(t, channel);
+    for (ulong i = get_local_id(0); i < p.count; i += GROUP) {
+        const ulong row = (n_first + p.row) * CHANNELS + channel;
+        map_values(t, k, row * e.spatial + s_first + p.column * LANES);
+        place_next(&p);
+    }
+}
+#endif

@@ -1,0 +1,14 @@
+    const targets t = {
+        dy + dy_offset,
+#if !FROZEN
+        x + x_offset,
+#endif
+#if RELU
+        y + y_offset,
+#endif
+        dx + dx_offset,
+#if ADD
+        dadd + dadd_offset,
+#endif
+        constants + constants_offset
+    };

@@ -1,0 +1,5 @@
+#if CHANNELS_FIRST
+#include "channels_first.cl"
+#else
+#include "channels_last.cl"
+#endif

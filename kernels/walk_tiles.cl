@@ -1,0 +1,12 @@
+#if GROUP_WALK && REDUCE
+#include "fold.cl"
+#endif
+#if CHANNELS_FIRST && GROUP_WALK
+#include "channels_first_group.cl"
+#elif CHANNELS_FIRST
+#include "channels_first_serial.cl"
+#elif GROUP_WALK
+#include "channels_last_group.cl"
+#else
+#include "channels_last_serial.cl"
+#endif

@@ -1,0 +1,233 @@
+#define _POSIX_C_SOURCE 200809L
+#include "context.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* What a creation in progress reports to. */
+struct report {
+    char *message;
+    size_t size;
+};
+
+static enum clnorm_status refuse(struct report report, enum clnorm_status status, const char *text)
+{
+    if (report.size > 0)
+        snprintf(report.message, report.size, "%s", text);
+    return status;
+}
+
+static enum clnorm_status refuse_call(struct report report, cl_int code, const char *call)
+{
+    if (report.size > 0)
+        snprintf(report.message, report.size, "%s failed with %s (%d)", call,
+                 clnorm__code_name(code), (int)code);
+    return clnorm__status_of(code);
+}
+
+/* The caller's device must be one of its context's; without one, the context's first. */
+static enum clnorm_status adopt_device(const struct clnorm_context_options *options,
+                                       cl_device_id *device, struct report report)
+{
+    size_t bytes = 0;
+    cl_int code = clGetContextInfo(options->context, CL_CONTEXT_DEVICES, 0, NULL, &bytes);
+    if (code != CL_SUCCESS || bytes < sizeof(cl_device_id))
+        return refuse_call(report, code, "clGetContextInfo");
+    cl_device_id *const ids = malloc(bytes);
+    if (!ids)
+        return refuse(report, CLNORM_OUT_OF_MEMORY, "out of memory");
+    code = clGetContextInfo(options->context, CL_CONTEXT_DEVICES, bytes, ids, NULL);
+    cl_device_id found = NULL;
+    for (size_t i = 0; i < bytes / sizeof *ids && code == CL_SUCCESS; i++)
+        if (!found && (!options->device || options->device == ids[i]))
+            found = ids[i];
+    free(ids);
+    if (code != CL_SUCCESS)
+        return refuse_call(report, code, "clGetContextInfo");
+    if (!found)
+        return refuse(report, CLNORM_INVALID_ARGUMENT,
+                      "the device does not belong to the given cl_context");
+    *device = found;
+    return CLNORM_OK;
+}
+
+static enum clnorm_status describe_device(struct clnorm_context *context, cl_device_id id,
+                                          struct report report)
+{
+    cl_platform_id platform;
+    cl_int code = clGetDeviceInfo(id, CL_DEVICE_PLATFORM, sizeof platform, &platform, NULL);
+    if (code == CL_SUCCESS)
+        code = clnorm__device_describe(platform, id, &context->device);
+    return code == CL_SUCCESS ? CLNORM_OK : refuse_call(report, code, "clGetDeviceInfo");
+}
+
+/* Chooses the device and takes or makes the cl_context. */
+static enum clnorm_status open_device(struct clnorm_context *context,
+                                      const struct clnorm_context_options *options,
+                                      struct report report)
+{
+    cl_device_id id = options->device;
+    enum clnorm_status status = CLNORM_OK;
+    if (options->context)
+        status = adopt_device(options, &id, report);
+    if (status == CLNORM_OK && id)
+        status = describe_device(context, id, report);
+    else if (status == CLNORM_OK)
+        status = clnorm__device_select(options->device_selector, &context->device, report.message,
+                                       report.size);
+    if (status != CLNORM_OK)
+        return status;
+    cl_int code;
+    if (options->context) {
+        code = clRetainContext(options->context);
+        if (code == CL_SUCCESS)
+            context->opencl = options->context;
+    } else {
+        const cl_context_properties properties[] = {
+            CL_CONTEXT_PLATFORM, (cl_context_properties)context->device.platform, 0};
+        context->opencl =
+            clCreateContext(properties, 1, &context->device.device, NULL, NULL, &code);
+    }
+    return code == CL_SUCCESS ? CLNORM_OK : refuse_call(report, code, "making the cl_context");
+}
+
+/* The target of another kind, within the limits of this device. */
+static struct clnorm_target target_as(enum clnorm_kind kind, const struct clnorm_target *device)
+{
+    struct clnorm_target target = clnorm_target_default(kind);
+    target.compute_units = device->compute_units;
+    target.f64 = device->f64;
+    if (target.max_group > device->max_group)
+        target.max_group = device->max_group;
+    if (target.local_memory > device->local_memory)
+        target.local_memory = device->local_memory;
+    return target;
+}
+
+/* The facts beyond struct clnorm_device that programs depend on. */
+static void read_build_facts(struct clnorm_context *context)
+{
+    const cl_device_id id = context->device.device;
+    cl_uint vendor = 0, bits = 0;
+    cl_device_fp_config single = 0;
+    clGetDeviceInfo(id, CL_DEVICE_VENDOR_ID, sizeof vendor, &vendor, NULL);
+    clGetDeviceInfo(id, CL_DEVICE_ADDRESS_BITS, sizeof bits, &bits, NULL);
+    clGetDeviceInfo(id, CL_DEVICE_SINGLE_FP_CONFIG, sizeof single, &single, NULL);
+    snprintf(context->device_vendor_id, sizeof context->device_vendor_id, "%u", (unsigned)vendor);
+    snprintf(context->address_bits, sizeof context->address_bits, "%u", (unsigned)bits);
+    clnorm__device_string(id, CL_DEVICE_OPENCL_C_VERSION, context->opencl_c_version,
+                          sizeof context->opencl_c_version);
+    context->build_options = single & CL_FP_CORRECTLY_ROUNDED_DIVIDE_SQRT
+                                 ? "-cl-std=CL1.2 -cl-fp32-correctly-rounded-divide-sqrt"
+                                 : "-cl-std=CL1.2";
+}
+
+static enum clnorm_status open_context(struct clnorm_context *context,
+                                       const struct clnorm_context_options *options,
+                                       struct report report)
+{
+    enum clnorm_status status = open_device(context, options, report);
+    if (status != CLNORM_OK)
+        return status;
+    cl_int code;
+    context->queue = clCreateCommandQueue(context->opencl, context->device.device, 0, &code);
+    if (code != CL_SUCCESS)
+        return refuse_call(report, code, "clCreateCommandQueue");
+    if (options->kind != CLNORM_KIND_AUTO)
+        context->device.target = target_as(options->kind, &context->device.target);
+    read_build_facts(context);
+    status = clnorm__store_open(options, &context->store);
+    return status == CLNORM_OK ? status : refuse(report, status, clnorm_status_text(status));
+}
+
+enum clnorm_status clnorm_context_create(const struct clnorm_context_options *options,
+                                         struct clnorm_context **context, char *message,
+                                         size_t size)
+{
+    const struct clnorm_context_options defaults = {.size = sizeof defaults};
+    const struct report report = {.message = message, .size = size};
+    if (!context)
+        return refuse(report, CLNORM_INVALID_ARGUMENT, "no place for the context given (NULL)");
+    *context = NULL;
+    if (!options)
+        options = &defaults;
+    if (options->size != sizeof *options)
+        return refuse(report, CLNORM_INVALID_ARGUMENT,
+                      "options.size must be sizeof(struct clnorm_context_options)");
+    if ((unsigned)options->kind >= CLNORM_KIND_COUNT)
+        return refuse(report, CLNORM_INVALID_ARGUMENT, "options.kind is not of enum clnorm_kind");
+    struct clnorm_context *const made = calloc(1, sizeof *made);
+    if (!made)
+        return refuse(report, CLNORM_OUT_OF_MEMORY, "out of memory");
+    made->process = getpid();
+    pthread_mutex_init(&made->error_mutex, NULL);
+    pthread_mutex_init(&made->program_mutex, NULL);
+    pthread_cond_init(&made->program_ready, NULL);
+    pthread_mutex_init(&made->pool_mutex, NULL);
+    const enum clnorm_status status = open_context(made, options, report);
+    if (status != CLNORM_OK) {
+        clnorm_context_release(made);
+        return status;
+    }
+    *context = made;
+    return CLNORM_OK;
+}
+
+void clnorm_context_release(struct clnorm_context *context)
+{
+    if (!context)
+        return;
+    if (context->process == getpid()) { /* a forked child must not call into OpenCL */
+        clnorm__programs_free(context);
+        clnorm__pool_free(context);
+        if (context->queue)
+            clReleaseCommandQueue(context->queue);
+        if (context->opencl)
+            clReleaseContext(context->opencl);
+    }
+    clnorm__store_close(context->store);
+    pthread_mutex_destroy(&context->error_mutex);
+    pthread_mutex_destroy(&context->program_mutex);
+    pthread_cond_destroy(&context->program_ready);
+    pthread_mutex_destroy(&context->pool_mutex);
+    free(context->error);
+    free(context);
+}
+
+cl_context clnorm_context_opencl(const struct clnorm_context *context)
+{
+    return context->opencl;
+}
+
+cl_command_queue clnorm_context_queue(const struct clnorm_context *context)
+{
+    return context->queue;
+}
+
+const struct clnorm_device *clnorm_context_device(const struct clnorm_context *context)
+{
+    return &context->device;
+}
+
+struct clnorm_statistics clnorm_context_statistics(const struct clnorm_context *context)
+{
+    struct clnorm_context *const c = (struct clnorm_context *)context;
+    const struct clnorm__store_counters store = clnorm__store_counters(c->store);
+    struct clnorm_statistics s = {
+        .disk_hits = store.hits,
+        .disk_rejects = store.rejects,
+        .disk_failures = store.failures,
+        .disk_evictions = store.evictions,
+    };
+    pthread_mutex_lock(&c->program_mutex);
+    s.memory_hits = c->memory_hits;
+    s.builds = c->builds;
+    pthread_mutex_unlock(&c->program_mutex);
+    pthread_mutex_lock(&c->pool_mutex);
+    s.pool_bytes = c->pool_bytes;
+    s.pool_peak = c->pool_peak;
+    s.pool_hits = c->pool_hits;
+    pthread_mutex_unlock(&c->pool_mutex);
+    return s;
+}

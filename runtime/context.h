@@ -1,0 +1,103 @@
+/* The context, as the runtime's files share it. */
+#ifndef CLNORM_RUNTIME_CONTEXT_H
+#define CLNORM_RUNTIME_CONTEXT_H
+
+#include <clnorm/clnorm.h>
+#include <pthread.h>
+#include <sys/types.h>
+
+#include "store.h"
+
+struct clnorm__program;
+struct clnorm__pooled;
+
+struct clnorm_context {
+    struct clnorm_device device;
+    char device_vendor_id[16], opencl_c_version[128], address_bits[8];
+    const char *build_options;
+    cl_context opencl;
+    cl_command_queue queue;
+    pid_t process;
+    struct clnorm__store *store;
+
+    pthread_mutex_t error_mutex;
+    char *error; /* malloc'd, or NULL */
+
+    pthread_mutex_t program_mutex;
+    pthread_cond_t program_ready;
+    struct clnorm__program *programs;
+    uint64_t memory_hits, builds;
+
+    pthread_mutex_t pool_mutex;
+    struct clnorm__pooled *pool;
+    uint64_t pool_bytes, pool_peak, pool_hits;
+};
+
+/* ---- error.c ---- */
+
+/* Keeps a printf'd detail as the context's last error and returns status. */
+#if defined(__GNUC__)
+__attribute__((format(printf, 3, 4)))
+#endif
+enum clnorm_status
+clnorm__fail(struct clnorm_context *context, enum clnorm_status status, const char *format, ...);
+
+/* The same for an OpenCL call that returned code: out of memory or device failure, by code. */
+enum clnorm_status clnorm__fail_call(struct clnorm_context *context, cl_int code, const char *call);
+
+enum clnorm_status clnorm__status_of(cl_int code);
+
+/* "CL_INVALID_VALUE"; "an unknown code" for others. */
+const char *clnorm__code_name(cl_int code);
+
+/* CLNORM_OK, or CLNORM_UNSUPPORTED in a child of the process that made the context. */
+enum clnorm_status clnorm__check_process(struct clnorm_context *context);
+
+/* ---- device.c ---- */
+
+/* The facts of a device. Returns the OpenCL code of the first query that failed. */
+cl_int clnorm__device_describe(cl_platform_id platform, cl_device_id id,
+                               struct clnorm_device *device);
+
+/* A string property, cut to size; "" when the query fails. */
+void clnorm__device_string(cl_device_id id, cl_device_info what, char *text, size_t size);
+
+/* Picks a device by selector (index, part of a name, or NULL for the best). */
+enum clnorm_status clnorm__device_select(const char *selector, struct clnorm_device *device,
+                                         char *message, size_t size);
+
+/* ---- pool.c ---- */
+
+void clnorm__pool_free(struct clnorm_context *context);
+
+/* ---- program.c ---- */
+
+/* A compiled problem: owned by the context, immutable once ready. */
+struct clnorm__program {
+    struct clnorm__program *next;
+    struct clnorm_problem problem;
+    struct clnorm_schedule schedule;
+    enum { CLNORM__BUILDING, CLNORM__READY, CLNORM__FAILED } state;
+    struct clnorm_source source;
+    cl_program opencl;
+};
+
+/*
+ * The program of a checked problem and schedule: from memory, the store or the compiler, warmed up.
+ * Waits when another thread is building it. A build that failed is tried anew by the next call.
+ */
+enum clnorm_status clnorm__program_get(struct clnorm_context *context,
+                                       const struct clnorm_problem *problem,
+                                       const struct clnorm_schedule *schedule,
+                                       const struct clnorm__program **program);
+
+void clnorm__programs_free(struct clnorm_context *context);
+
+/* ---- warm.c ---- */
+
+/* Runs each kernel of a program once on scratch memory, so that what the driver compiles late is
+ * compiled now. */
+enum clnorm_status clnorm__program_warm(struct clnorm_context *context,
+                                        const struct clnorm__program *program);
+
+#endif

@@ -1,0 +1,161 @@
+#include "plan.h"
+
+/* One run in progress. */
+struct run {
+    struct clnorm_plan *plan;
+    cl_command_queue queue;
+    int out_of_order;
+    struct clnorm_launches launches;
+    struct clnorm__values values;
+};
+
+static enum clnorm_status check_queue(struct clnorm_context *context, cl_command_queue queue,
+                                      int *out_of_order)
+{
+    cl_context owner;
+    cl_device_id device;
+    cl_command_queue_properties properties;
+    if (!queue)
+        return clnorm__fail(context, CLNORM_INVALID_ARGUMENT, "no command queue given (NULL)");
+    cl_int code = clGetCommandQueueInfo(queue, CL_QUEUE_CONTEXT, sizeof owner, &owner, NULL);
+    if (code == CL_SUCCESS)
+        code = clGetCommandQueueInfo(queue, CL_QUEUE_DEVICE, sizeof device, &device, NULL);
+    if (code == CL_SUCCESS)
+        code =
+            clGetCommandQueueInfo(queue, CL_QUEUE_PROPERTIES, sizeof properties, &properties, NULL);
+    if (code != CL_SUCCESS)
+        return clnorm__fail(context, CLNORM_INVALID_ARGUMENT, "the command queue is not valid (%s)",
+                            clnorm__code_name(code));
+    if (owner != context->opencl || device != context->device.device)
+        return clnorm__fail(
+            context, CLNORM_INVALID_ARGUMENT,
+            "the command queue belongs to another cl_context or device than the plan");
+    *out_of_order = (properties & CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE) != 0;
+    return CLNORM_OK;
+}
+
+static cl_int enqueue(struct run *run, const struct clnorm_launch *launch, cl_uint waits,
+                      const cl_event *wait, cl_event *event)
+{
+    const struct clnorm__step_kernel *const k = &run->plan->kernels.step[launch->step];
+    const size_t global[3] = {launch->global[0], launch->global[1], launch->global[2]};
+    const size_t local[3] = {launch->local[0], launch->local[1], launch->local[2]};
+    const cl_int code = clnorm__kernel_bind(k->kernel, k->binding, k->arguments, &run->values);
+    if (code != CL_SUCCESS)
+        return code;
+    return clEnqueueNDRangeKernel(run->queue, k->kernel, 3, NULL, global, local, waits, wait,
+                                  event);
+}
+
+/*
+ * Enqueues the launches: the first waits for the caller's events, each further one for the one
+ * before (in-order queues do that themselves). *last is the last one's event when wanted. On
+ * failure *last is the last that was enqueued, or NULL.
+ */
+static cl_int enqueue_all(struct run *run, cl_uint waits, const cl_event *wait, int wanted,
+                          cl_event *last)
+{
+    *last = NULL;
+    if (run->launches.count == 0)
+        return wanted || waits > 0 ? clEnqueueMarkerWithWaitList(run->queue, waits, wait, last)
+                                   : CL_SUCCESS;
+    for (unsigned i = 0; i < run->launches.count; i++) {
+        const int needs_event = run->out_of_order || (wanted && i + 1 == run->launches.count);
+        const int chained = i > 0 && run->out_of_order;
+        cl_event event = NULL, before = *last;
+        const cl_int code = enqueue(run, &run->launches.launch[i],
+                                    i == 0    ? waits
+                                    : chained ? 1
+                                              : 0,
+                                    i == 0    ? wait
+                                    : chained ? &before
+                                              : NULL,
+                                    needs_event ? &event : NULL);
+        if (code != CL_SUCCESS)
+            return code;
+        if (before)
+            clReleaseEvent(before);
+        *last = event;
+    }
+    return CL_SUCCESS;
+}
+
+/* Runs with the workspace in place; a pooled workspace goes back with the event of the last launch.
+ */
+static enum clnorm_status launch_all(struct run *run, cl_mem pooled, cl_uint waits,
+                                     const cl_event *wait, cl_event *event)
+{
+    struct clnorm_context *const context = run->plan->context;
+    const int wanted = event != NULL || (pooled && run->out_of_order);
+    cl_event last;
+    cl_int code = enqueue_all(run, waits, wait, wanted, &last);
+    const cl_int flushed = clFlush(run->queue);
+    if (code == CL_SUCCESS)
+        code = flushed;
+    if (pooled && code != CL_SUCCESS)
+        clFinish(run->queue); /* what was enqueued may use the workspace; nothing else tells when it
+                                 ends */
+    if (pooled)
+        clnorm_pool_release(context, pooled, run->queue, last);
+    if (code == CL_SUCCESS && event)
+        *event = last;
+    else if (last)
+        clReleaseEvent(last);
+    return code == CL_SUCCESS ? CLNORM_OK : clnorm__fail_call(context, code, "enqueueing a plan");
+}
+
+/* Takes the workspace from the pool, and the run's wait list with the event such a buffer may come
+ * with. */
+static enum clnorm_status run_with_pool(struct run *run, const struct clnorm_arguments *arguments,
+                                        const struct clnorm__extents *extents, cl_uint waits,
+                                        const cl_event *wait, cl_event *event)
+{
+    struct clnorm_context *const context = run->plan->context;
+    const struct clnorm_problem *const problem = &run->plan->program->problem;
+    struct clnorm_buffer workspace = {0};
+    cl_event ready;
+    enum clnorm_status status = clnorm_pool_acquire(context, run->launches.workspace, run->queue,
+                                                    &workspace.memory, &ready);
+    if (status != CLNORM_OK)
+        return status;
+    if (ready) {
+        const cl_int barrier = clEnqueueBarrierWithWaitList(run->queue, 1, &ready, NULL);
+        clReleaseEvent(ready);
+        if (barrier != CL_SUCCESS) {
+            clFinish(run->queue);
+            clnorm_pool_release(context, workspace.memory, run->queue, NULL);
+            return clnorm__fail_call(context, barrier, "clEnqueueBarrierWithWaitList");
+        }
+    }
+    clnorm__arguments_values(problem, arguments, extents, &run->launches, workspace, &run->values);
+    return launch_all(run, workspace.memory, waits, wait, event);
+}
+
+enum clnorm_status clnorm_plan_run(struct clnorm_plan *plan, cl_command_queue queue,
+                                   const struct clnorm_arguments *arguments, cl_uint waits,
+                                   const cl_event *wait, cl_event *event)
+{
+    if (!plan)
+        return CLNORM_INVALID_ARGUMENT;
+    struct clnorm_context *const context = plan->context;
+    const struct clnorm_problem *const problem = &plan->program->problem;
+    struct run run = {.plan = plan, .queue = queue};
+    struct clnorm__extents extents;
+    enum clnorm_status status = clnorm__check_process(context);
+    if (status == CLNORM_OK)
+        status = check_queue(context, queue, &run.out_of_order);
+    if (status == CLNORM_OK)
+        status = clnorm__arguments_extents(context, problem, arguments, &extents);
+    if (status != CLNORM_OK)
+        return status;
+    run.launches =
+        clnorm_launches_plan(problem, &plan->program->schedule, extents.batch, extents.spatial);
+    status = clnorm__arguments_check(context, problem, arguments, &extents, run.launches.workspace);
+    if (status != CLNORM_OK)
+        return status;
+    if (run.launches.workspace > 0 && !arguments->workspace.memory)
+        return run_with_pool(&run, arguments, &extents, waits, wait, event);
+    clnorm__arguments_values(problem, arguments, &extents, &run.launches, arguments->workspace,
+                             &run.values);
+    return launch_all(&run, NULL, waits, wait, event);
+}
