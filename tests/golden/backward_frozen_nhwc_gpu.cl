@@ -1,0 +1,350 @@
+// clnorm 0.1.0
+// backward-frozen nhwc f32 ?x64x? +scale +shift
+// gpu: walk=group lanes=1 group=256 tile=32 block=32 parts=128 resident=131072 baked=0
+
+#define CHANNELS 64
+#define LANES 1
+#define GROUP 256
+#define FINISH_GROUP 64
+#define TILE 32
+#define BLOCK 32
+#define real float
+#define reals float
+#define stored float
+
+// Rounding happens where it is written: sums that keep what they lose must not be rearranged or
+// fused.
+#pragma OPENCL FP_CONTRACT OFF
+
+// ---- Storage: tensors hold `stored`, arithmetic is in `real`, and `reals` is LANES of them ----
+
+reals load(global const stored *from)
+{
+    return *from;
+}
+
+void store(const reals value, global stored *to)
+{
+    *to = value;
+}
+
+// ---- Channels last: a tile is TILE channels side by side, its parts are runs of rows ----
+
+typedef struct {
+    ulong rows, rows_step;
+} extents;
+
+ulong tile_first(void)
+{
+    return get_group_id(0) * TILE;
+}
+
+ulong tile_last(void)
+{
+    return min(tile_first() + TILE, (ulong)CHANNELS);
+}
+
+// A parameter of the channels from `channel` on, one in each lane; the last channel stands in
+// beyond the end.
+reals channel_load(global const real *parameter, const ulong channel)
+{
+    return parameter[min(channel, (ulong)CHANNELS - 1)];
+}
+
+// ---- Pairs: a number as the nearest real and the rest it lacks ----
+
+// Adds a value to the pair (sum, rest) in each lane.
+void pair_add(reals *sum, reals *rest, const reals value)
+{
+    const reals next = *sum + value, t = next - *sum;
+    *rest += (*sum - (next - t)) + (value - t);
+    *sum = next;
+}
+
+// ---- Gradient sums: sum of dy, and dot, the sum of dy * xhat ----
+
+// One channel's sums, stored as two planes of CHANNELS.
+typedef struct {
+    real sum, dot;
+} record;
+
+record record_none(void)
+{
+    const record none = {0, 0};
+    return none;
+}
+
+record record_load(global const real *parts, const ulong set, const ulong channel)
+{
+    global const real *at = parts + set * 2 * CHANNELS + channel;
+    const record r = {at[0], at[CHANNELS]};
+    return r;
+}
+
+void record_store(const record r, global real *parts, const ulong set, const ulong channel)
+{
+    global real *at = parts + set * 2 * CHANNELS + channel;
+    at[0] = r.sum;
+    at[CHANNELS] = r.dot;
+}
+
+record record_merge(const record a, const record b)
+{
+    const record both = {a.sum + b.sum, a.dot + b.dot};
+    return both;
+}
+
+typedef struct {
+    global const stored *dy;
+    global const stored *x;
+    global const real *mean, *invstd;
+} sources;
+
+typedef struct {
+    reals dy;
+    reals x;
+} values;
+
+// What each lane has seen: an open block, and the sums of the blocks before it as pairs.
+typedef struct {
+    reals open_sum, sum, sum_rest;
+    reals mean, invstd, open_dot, dot, dot_rest;
+    uint open;
+} tally;
+
+values load_values(const sources from, const ulong at)
+{
+    values v;
+    v.dy = load(from.dy + at);
+    v.x = load(from.x + at);
+    return v;
+}
+
+tally tally_start(const sources from, const ulong channel)
+{
+    tally t;
+    t.open_sum = t.sum = t.sum_rest = 0;
+    t.mean = channel_load(from.mean, channel);
+    t.invstd = channel_load(from.invstd, channel);
+    t.open_dot = t.dot = t.dot_rest = 0;
+    t.open = 0;
+    return t;
+}
+
+void tally_close(tally *t)
+{
+    pair_add(&t->sum, &t->sum_rest, t->open_sum);
+    t->open_sum = 0;
+    pair_add(&t->dot, &t->dot_rest, t->open_dot);
+    t->open_dot = 0;
+    t->open = 0;
+}
+
+void tally_add(tally *t, const values v)
+{
+    t->open_sum += v.dy;
+    t->open_dot += v.dy * (v.x - t->mean);
+    if (++t->open == BLOCK)
+        tally_close(t);
+}
+
+// The sums of one lane of a closed tally.
+record tally_lane(const tally *t, const int lane)
+{
+    const real sum = t->sum + t->sum_rest;
+    const real dot = (t->dot + t->dot_rest) * t->invstd;
+    const record r = {sum, dot};
+    return r;
+}
+
+// ---- Finish: gradient sums become parameter gradients and what the input gradient needs ----
+
+typedef struct {
+    global const real *invstd;
+    global const real *scale;
+    global real *dscale;
+    global real *dshift;
+    global real *constants;
+} results;
+
+void finish_channel(
+    const results r, global const real *parts, const ulong sets, const ulong channel)
+{
+    record total = record_none();
+    for (ulong set = 0; set < sets; set++)
+        total = record_merge(total, record_load(parts, set, channel));
+    const real invstd = r.invstd[channel];
+    const real gain = invstd * r.scale[channel];
+    r.dscale[channel] = total.dot;
+    r.dshift[channel] = total.sum;
+    r.constants[channel] = gain;
+}
+
+// ---- Input gradient: dx = gain * (dy - mean_dy - (x - mean) * slope), gain = invstd * scale ----
+
+typedef struct {
+    global const stored *dy;
+    global stored *dx;
+    global const real *constants;
+} targets;
+
+typedef struct {
+    reals gain;
+} constants;
+
+constants constants_load(const targets t, const ulong channel)
+{
+    constants k;
+    k.gain = channel_load(t.constants, channel);
+    return k;
+}
+
+void map_values(const targets t, const constants k, const ulong at)
+{
+    reals dy = load(t.dy + at);
+    const reals dx = k.gain * dy;
+    store(dx, t.dx + at);
+}
+
+// ---- Fold: the records of a work-group's items become TILE records, in a tree of fixed shape ----
+
+void fold(local record *scratch, const uint item, const uint distance)
+{
+    barrier(CLK_LOCAL_MEM_FENCE);
+    if (item < distance)
+        scratch[item] = record_merge(scratch[item], scratch[item + distance]);
+}
+
+// A straight line, so that every work-item meets the same barriers.
+void fold_group(local record *scratch, const uint item)
+{
+    fold(scratch, item, 128);
+    fold(scratch, item, 64);
+    fold(scratch, item, 32);
+}
+
+// A work-group is TILE channels wide and GROUP / TILE rows deep; a work-item keeps to its channel.
+void reduce_tile(const sources from, global real *parts, const extents e, local record *scratch)
+{
+    const uint item = get_local_id(0);
+    const ulong channel = tile_first() + item % TILE;
+    const ulong first = get_group_id(2) * e.rows_step;
+    const ulong last = channel < CHANNELS ? min(first + e.rows_step, e.rows) : 0;
+    tally t = tally_start(from, channel);
+    for (ulong row = first + item / TILE; row < last; row += GROUP / TILE)
+        tally_add(&t, load_values(from, row * CHANNELS + channel));
+    tally_close(&t);
+    scratch[item] = tally_lane(&t, 0);
+    fold_group(scratch, item);
+    if (item < TILE && channel < CHANNELS)
+        record_store(scratch[item], parts, get_group_id(2), channel);
+}
+
+void map_tile(const targets t, const extents e)
+{
+    const uint item = get_local_id(0);
+    const ulong channel = tile_first() + item % TILE;
+    const ulong first = get_group_id(2) * e.rows_step;
+    const ulong last = channel < CHANNELS ? min(first + e.rows_step, e.rows) : 0;
+    const constants k = constants_load(t, channel);
+    for (ulong row = first + item / TILE; row < last; row += GROUP / TILE)
+        map_values(t, k, row * CHANNELS + channel);
+}
+
+// ---- Kernels. Every buffer comes with an offset in elements; local sizes are fixed ----
+
+// Gradient sums of each part of each tile: one group a tile and part.
+kernel __attribute__((reqd_work_group_size(GROUP, 1, 1)))
+void reduce(
+    global const stored *dy, const ulong dy_offset,
+    global const stored *x, const ulong x_offset,
+    global const real *mean, const ulong mean_offset,
+    global const real *invstd, const ulong invstd_offset,
+    const ulong rows, const ulong rows_step,
+    global real *restrict parts, const ulong parts_offset)
+{
+    const extents e = {rows, rows_step};
+    const sources from = {
+        dy + dy_offset,
+        x + x_offset, mean + mean_offset, invstd + invstd_offset,
+    };
+    local record scratch[GROUP];
+    reduce_tile(from, parts + parts_offset, e, scratch);
+}
+
+// Merges the parts of each channel: one work-item a channel.
+kernel __attribute__((reqd_work_group_size(FINISH_GROUP, 1, 1)))
+void finish(
+    global const real *invstd, const ulong invstd_offset,
+    global const real *scale, const ulong scale_offset,
+    global real *dscale, const ulong dscale_offset,
+    global real *dshift, const ulong dshift_offset,
+    global real *constants, const ulong constants_offset,
+    global const real *parts, const ulong parts_offset, const ulong sets)
+{
+    const results r = {
+        invstd + invstd_offset,
+        scale + scale_offset, dscale + dscale_offset,
+        dshift + dshift_offset,
+        constants + constants_offset
+    };
+    if (get_global_id(0) < CHANNELS)
+        finish_channel(r, parts + parts_offset, sets, get_global_id(0));
+}
+
+// The input gradient of each part of each tile: one group a tile and part.
+kernel __attribute__((reqd_work_group_size(GROUP, 1, 1)))
+void map(
+    global const stored *dy, const ulong dy_offset,
+    global stored *dx, const ulong dx_offset,
+    const ulong rows, const ulong rows_step,
+    global const real *constants, const ulong constants_offset)
+{
+    const extents e = {rows, rows_step};
+    const targets t = {
+        dy + dy_offset,
+        dx + dx_offset,
+        constants + constants_offset
+    };
+    map_tile(t, e);
+}
+
+// All of it, one group a tile: its values are read again while they are still near.
+kernel __attribute__((reqd_work_group_size(GROUP, 1, 1)))
+void fused(
+    global const stored *dy, const ulong dy_offset,
+    global const stored *x, const ulong x_offset,
+    global const real *mean, const ulong mean_offset,
+    global const real *invstd, const ulong invstd_offset,
+    global stored *dx, const ulong dx_offset,
+    global const real *scale, const ulong scale_offset,
+    global real *dscale, const ulong dscale_offset,
+    global real *dshift, const ulong dshift_offset,
+    global real *constants, const ulong constants_offset,
+    const ulong rows, const ulong rows_step,
+    global real *parts, const ulong parts_offset)
+{
+    const extents e = {rows, rows_step};
+    const sources from = {
+        dy + dy_offset,
+        x + x_offset, mean + mean_offset, invstd + invstd_offset,
+    };
+    const results r = {
+        invstd + invstd_offset,
+        scale + scale_offset, dscale + dscale_offset,
+        dshift + dshift_offset,
+        constants + constants_offset
+    };
+    local record scratch[GROUP];
+    reduce_tile(from, parts + parts_offset, e, scratch);
+    barrier(CLK_GLOBAL_MEM_FENCE);
+    for (ulong channel = tile_first() + get_local_id(0); channel < tile_last(); channel += GROUP)
+        finish_channel(r, parts + parts_offset, 1, channel);
+    barrier(CLK_GLOBAL_MEM_FENCE);
+    const targets t = {
+        dy + dy_offset,
+        dx + dx_offset,
+        constants + constants_offset
+    };
+    map_tile(t, e);
+}

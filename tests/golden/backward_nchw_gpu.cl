@@ -1,0 +1,480 @@
+// clnorm 0.1.0
+// backward nchw f16 ?x64x? +scale +shift +add +relu +adam
+// gpu: walk=group lanes=1 group=256 tile=1 block=32 parts=128 resident=131072 baked=0
+
+#define CHANNELS 64
+#define LANES 1
+#define GROUP 256
+#define FINISH_GROUP 64
+#define TILE 1
+#define BLOCK 32
+#define STATES 2
+#define real float
+#define reals float
+#define stored ushort
+
+// Rounding happens where it is written: sums that keep what they lose must not be rearranged or
+// fused.
+#pragma OPENCL FP_CONTRACT OFF
+
+// ---- Storage: tensors hold `stored`, arithmetic is in `real`, and `reals` is LANES of them ----
+
+// The bits are loaded first: some drivers take vload_half of a vector for an aligned load, which
+// it is not.
+reals load(global const stored *from)
+{
+    return vload_half(0, (global const half *)from);
+}
+
+void store(const reals value, global stored *to)
+{
+    vstore_half_rte(value, 0, (global half *)to);
+}
+
+// ---- Channels first: a tile is one channel, its parts are boxes of batch x spatial positions ----
+
+typedef struct {
+    ulong batch, spatial, batch_step, spatial_step;
+} extents;
+
+ulong tile_first(void)
+{
+    return get_group_id(0);
+}
+
+ulong tile_last(void)
+{
+    return get_group_id(0) + 1;
+}
+
+ulong part_index(void)
+{
+    return get_group_id(1) * get_num_groups(2) + get_group_id(2);
+}
+
+// A parameter of the channel, the same in each lane.
+reals channel_load(global const real *parameter, const ulong channel)
+{
+    return (reals)(parameter[channel]);
+}
+
+// ---- Pairs: a number as the nearest real and the rest it lacks ----
+
+// Adds a value to the pair (sum, rest) in each lane.
+void pair_add(reals *sum, reals *rest, const reals value)
+{
+    const reals next = *sum + value, t = next - *sum;
+    *rest += (*sum - (next - t)) + (value - t);
+    *sum = next;
+}
+
+// ---- Gradient sums: sum of dy, and dot, the sum of dy * xhat ----
+
+// One channel's sums, stored as two planes of CHANNELS.
+typedef struct {
+    real sum, dot;
+} record;
+
+record record_none(void)
+{
+    const record none = {0, 0};
+    return none;
+}
+
+record record_load(global const real *parts, const ulong set, const ulong channel)
+{
+    global const real *at = parts + set * 2 * CHANNELS + channel;
+    const record r = {at[0], at[CHANNELS]};
+    return r;
+}
+
+void record_store(const record r, global real *parts, const ulong set, const ulong channel)
+{
+    global real *at = parts + set * 2 * CHANNELS + channel;
+    at[0] = r.sum;
+    at[CHANNELS] = r.dot;
+}
+
+record record_merge(const record a, const record b)
+{
+    const record both = {a.sum + b.sum, a.dot + b.dot};
+    return both;
+}
+
+typedef struct {
+    global const stored *dy;
+    global const stored *x;
+    global const real *mean, *invstd;
+    global const stored *y;
+} sources;
+
+typedef struct {
+    reals dy;
+    reals x;
+} values;
+
+// What each lane has seen: an open block, and the sums of the blocks before it as pairs.
+typedef struct {
+    reals open_sum, sum, sum_rest;
+    reals mean, invstd, open_dot, dot, dot_rest;
+    uint open;
+} tally;
+
+values load_values(const sources from, const ulong at)
+{
+    values v;
+    v.dy = load(from.dy + at);
+    v.dy = load(from.y + at) <= 0 ? (reals)0 : v.dy;
+    v.x = load(from.x + at);
+    return v;
+}
+
+tally tally_start(const sources from, const ulong channel)
+{
+    tally t;
+    t.open_sum = t.sum = t.sum_rest = 0;
+    t.mean = channel_load(from.mean, channel);
+    t.invstd = channel_load(from.invstd, channel);
+    t.open_dot = t.dot = t.dot_rest = 0;
+    t.open = 0;
+    return t;
+}
+
+void tally_close(tally *t)
+{
+    pair_add(&t->sum, &t->sum_rest, t->open_sum);
+    t->open_sum = 0;
+    pair_add(&t->dot, &t->dot_rest, t->open_dot);
+    t->open_dot = 0;
+    t->open = 0;
+}
+
+void tally_add(tally *t, const values v)
+{
+    t->open_sum += v.dy;
+    t->open_dot += v.dy * (v.x - t->mean);
+    if (++t->open == BLOCK)
+        tally_close(t);
+}
+
+// The sums of one lane of a closed tally.
+record tally_lane(const tally *t, const int lane)
+{
+    const real sum = t->sum + t->sum_rest;
+    const real dot = (t->dot + t->dot_rest) * t->invstd;
+    const record r = {sum, dot};
+    return r;
+}
+
+// ---- Optimiser: one step for one parameter ----
+
+typedef struct {
+    real learning_rate, weight_decay, beta1, beta2, correction1, correction2, adam_epsilon;
+} optimiser;
+
+// Kingma and Ba, "Adam: a method for stochastic optimization" (2014), algorithm 1; corrections
+// are 1 / (1 - beta^step).
+void optimise(
+    const optimiser by, global real *parameter, const real gradient, global real *state,
+    const ulong channel)
+{
+    const real slope = gradient + by.weight_decay * parameter[channel];
+    const real first = state[channel] + (1 - by.beta1) * (slope - state[channel]);
+    const real second = by.beta2 * state[CHANNELS + channel] + (1 - by.beta2) * slope * slope;
+    state[channel] = first;
+    state[CHANNELS + channel] = second;
+    const real root = sqrt(second * by.correction2) + by.adam_epsilon;
+    parameter[channel] -= by.learning_rate * (first * by.correction1) / root;
+}
+
+// ---- Finish: gradient sums become parameter gradients and what the input gradient needs ----
+
+typedef struct {
+    global const real *mean;
+    real count;
+    global const real *invstd;
+    global real *scale;
+    global real *dscale;
+    global real *shift;
+    global real *dshift;
+    global real *state;
+    optimiser by;
+    global real *constants;
+} results;
+
+void finish_channel(
+    const results r, global const real *parts, const ulong sets, const ulong channel)
+{
+    record total = record_none();
+    for (ulong set = 0; set < sets; set++)
+        total = record_merge(total, record_load(parts, set, channel));
+    const real invstd = r.invstd[channel];
+    const real gain = invstd * r.scale[channel];
+    r.dscale[channel] = total.dot;
+    r.dshift[channel] = total.sum;
+    optimise(r.by, r.scale, total.dot, r.state, channel);
+    optimise(r.by, r.shift, total.sum, r.state + (ulong)STATES * CHANNELS, channel);
+    r.constants[channel] = gain;
+    r.constants[CHANNELS + channel] = r.mean[channel];
+    r.constants[2ul * CHANNELS + channel] = total.sum / r.count;
+    r.constants[3ul * CHANNELS + channel] = total.dot / r.count * invstd;
+}
+
+// ---- Input gradient: dx = gain * (dy - mean_dy - (x - mean) * slope), gain = invstd * scale ----
+
+typedef struct {
+    global const stored *dy;
+    global const stored *x;
+    global const stored *y;
+    global stored *dx;
+    global stored *dadd;
+    global const real *constants;
+} targets;
+
+typedef struct {
+    reals gain;
+    reals mean, mean_dy, slope;
+} constants;
+
+constants constants_load(const targets t, const ulong channel)
+{
+    constants k;
+    k.gain = channel_load(t.constants, channel);
+    k.mean = channel_load(t.constants + CHANNELS, channel);
+    k.mean_dy = channel_load(t.constants + 2ul * CHANNELS, channel);
+    k.slope = channel_load(t.constants + 3ul * CHANNELS, channel);
+    return k;
+}
+
+void map_values(const targets t, const constants k, const ulong at)
+{
+    reals dy = load(t.dy + at);
+    dy = load(t.y + at) <= 0 ? (reals)0 : dy;
+    const reals dx = k.gain * ((dy - k.mean_dy) - (load(t.x + at) - k.mean) * k.slope);
+    store(dx, t.dx + at);
+    store(dy, t.dadd + at);
+}
+
+// ---- Fold: the records of a work-group's items become TILE records, in a tree of fixed shape ----
+
+void fold(local record *scratch, const uint item, const uint distance)
+{
+    barrier(CLK_LOCAL_MEM_FENCE);
+    if (item < distance)
+        scratch[item] = record_merge(scratch[item], scratch[item + distance]);
+}
+
+// A straight line, so that every work-item meets the same barriers.
+void fold_group(local record *scratch, const uint item)
+{
+    fold(scratch, item, 128);
+    fold(scratch, item, 64);
+    fold(scratch, item, 32);
+    fold(scratch, item, 16);
+    fold(scratch, item, 8);
+    fold(scratch, item, 4);
+    fold(scratch, item, 2);
+    fold(scratch, item, 1);
+}
+
+// A work-group walks the rows x columns of its part, GROUP vectors of LANES at a time, so that
+// neighbours load neighbours. A work-item keeps its place as (row, column) and advances by a
+// fixed step: no division in the loop.
+typedef struct {
+    ulong count, row, column, columns, row_step, column_step;
+} place;
+
+place place_start(const ulong rows, const ulong columns)
+{
+    const ulong item = get_local_id(0), width = max(columns, 1ul);
+    const place p = {
+        rows * columns, item / width, item % width, width, GROUP / width, GROUP % width
+    };
+    return p;
+}
+
+void place_next(place *p)
+{
+    p->row += p->row_step;
+    p->column += p->column_step;
+    if (p->column >= p->columns) {
+        p->column -= p->columns;
+        p->row++;
+    }
+}
+
+void reduce_tile(const sources from, global real *parts, const extents e, local record *scratch)
+{
+    const ulong channel = get_group_id(0);
+    const ulong n_first = get_group_id(1) * e.batch_step;
+    const ulong n_last = min(n_first + e.batch_step, e.batch);
+    const ulong s_first = get_group_id(2) * e.spatial_step;
+    const ulong s_last = min(s_first + e.spatial_step, e.spatial);
+    const uint item = get_local_id(0);
+    place p = place_start(n_last - n_first, (s_last - s_first) / LANES);
+    tally t = tally_start(from, channel);
+    for (ulong i = item; i < p.count; i += GROUP) {
+        const ulong row = (n_first + p.row) * CHANNELS + channel;
+        tally_add(&t, load_values(from, row * e.spatial + s_first + p.column * LANES));
+        place_next(&p);
+    }
+    tally_close(&t);
+    record total = record_none();
+    for (int lane = 0; lane < LANES; lane++)
+        total = record_merge(total, tally_lane(&t, lane));
+    scratch[item] = total;
+    fold_group(scratch, item);
+    if (item == 0)
+        record_store(scratch[0], parts, part_index(), channel);
+}
+
+void map_tile(const targets t, const extents e)
+{
+    const ulong channel = get_group_id(0);
+    const ulong n_first = get_group_id(1) * e.batch_step;
+    const ulong n_last = min(n_first + e.batch_step, e.batch);
+    const ulong s_first = get_group_id(2) * e.spatial_step;
+    const ulong s_last = min(s_first + e.spatial_step, e.spatial);
+    place p = place_start(n_last - n_first, (s_last - s_first) / LANES);
+    const constants k = constants_load(t, channel);
+    for (ulong i = get_local_id(0); i < p.count; i += GROUP) {
+        const ulong row = (n_first + p.row) * CHANNELS + channel;
+        map_values(t, k, row * e.spatial + s_first + p.column * LANES);
+        place_next(&p);
+    }
+}
+
+// ---- Kernels. Every buffer comes with an offset in elements; local sizes are fixed ----
+
+// Gradient sums of each part of each tile: one group a tile and part.
+kernel __attribute__((reqd_work_group_size(GROUP, 1, 1)))
+void reduce(
+    global const stored *dy, const ulong dy_offset,
+    global const stored *x, const ulong x_offset,
+    global const real *mean, const ulong mean_offset,
+    global const real *invstd, const ulong invstd_offset,
+    global const stored *y, const ulong y_offset,
+    const ulong batch, const ulong spatial, const ulong batch_step, const ulong spatial_step,
+    global real *restrict parts, const ulong parts_offset)
+{
+    const extents e = {batch, spatial, batch_step, spatial_step};
+    const sources from = {
+        dy + dy_offset,
+        x + x_offset, mean + mean_offset, invstd + invstd_offset,
+        y + y_offset,
+    };
+    local record scratch[GROUP];
+    reduce_tile(from, parts + parts_offset, e, scratch);
+}
+
+// Merges the parts of each channel: one work-item a channel.
+kernel __attribute__((reqd_work_group_size(FINISH_GROUP, 1, 1)))
+void finish(
+    global const real *mean, const ulong mean_offset,
+    global const real *invstd, const ulong invstd_offset,
+    const real count,
+    global real *scale, const ulong scale_offset,
+    global real *dscale, const ulong dscale_offset,
+    global real *shift, const ulong shift_offset,
+    global real *dshift, const ulong dshift_offset,
+    const real learning_rate, const real weight_decay, const real beta1, const real beta2,
+    const real correction1, const real correction2, const real adam_epsilon,
+    global real *state, const ulong state_offset,
+    global real *constants, const ulong constants_offset,
+    global const real *parts, const ulong parts_offset, const ulong sets)
+{
+    const optimiser by = {
+        learning_rate, weight_decay, beta1, beta2, correction1, correction2, adam_epsilon
+    };
+    const results r = {
+        mean + mean_offset, count,
+        invstd + invstd_offset,
+        scale + scale_offset, dscale + dscale_offset,
+        shift + shift_offset,
+        dshift + dshift_offset,
+        state + state_offset, by,
+        constants + constants_offset
+    };
+    if (get_global_id(0) < CHANNELS)
+        finish_channel(r, parts + parts_offset, sets, get_global_id(0));
+}
+
+// The input gradient of each part of each tile: one group a tile and part.
+kernel __attribute__((reqd_work_group_size(GROUP, 1, 1)))
+void map(
+    global const stored *dy, const ulong dy_offset,
+    global const stored *x, const ulong x_offset,
+    global const stored *y, const ulong y_offset,
+    global stored *dx, const ulong dx_offset,
+    global stored *dadd, const ulong dadd_offset,
+    const ulong batch, const ulong spatial, const ulong batch_step, const ulong spatial_step,
+    global const real *constants, const ulong constants_offset)
+{
+    const extents e = {batch, spatial, batch_step, spatial_step};
+    const targets t = {
+        dy + dy_offset,
+        x + x_offset,
+        y + y_offset,
+        dx + dx_offset,
+        dadd + dadd_offset,
+        constants + constants_offset
+    };
+    map_tile(t, e);
+}
+
+// All of it, one group a tile: its values are read again while they are still near.
+kernel __attribute__((reqd_work_group_size(GROUP, 1, 1)))
+void fused(
+    global const stored *dy, const ulong dy_offset,
+    global const stored *x, const ulong x_offset,
+    global const real *mean, const ulong mean_offset,
+    global const real *invstd, const ulong invstd_offset,
+    global const stored *y, const ulong y_offset,
+    global stored *dx, const ulong dx_offset,
+    global stored *dadd, const ulong dadd_offset,
+    const real count,
+    global real *scale, const ulong scale_offset,
+    global real *dscale, const ulong dscale_offset,
+    global real *shift, const ulong shift_offset,
+    global real *dshift, const ulong dshift_offset,
+    const real learning_rate, const real weight_decay, const real beta1, const real beta2,
+    const real correction1, const real correction2, const real adam_epsilon,
+    global real *state, const ulong state_offset,
+    global real *constants, const ulong constants_offset,
+    const ulong batch, const ulong spatial, const ulong batch_step, const ulong spatial_step,
+    global real *parts, const ulong parts_offset)
+{
+    const extents e = {batch, spatial, batch_step, spatial_step};
+    const sources from = {
+        dy + dy_offset,
+        x + x_offset, mean + mean_offset, invstd + invstd_offset,
+        y + y_offset,
+    };
+    const optimiser by = {
+        learning_rate, weight_decay, beta1, beta2, correction1, correction2, adam_epsilon
+    };
+    const results r = {
+        mean + mean_offset, count,
+        invstd + invstd_offset,
+        scale + scale_offset, dscale + dscale_offset,
+        shift + shift_offset,
+        dshift + dshift_offset,
+        state + state_offset, by,
+        constants + constants_offset
+    };
+    local record scratch[GROUP];
+    reduce_tile(from, parts + parts_offset, e, scratch);
+    barrier(CLK_GLOBAL_MEM_FENCE);
+    for (ulong channel = tile_first() + get_local_id(0); channel < tile_last(); channel += GROUP)
+        finish_channel(r, parts + parts_offset, 1, channel);
+    barrier(CLK_GLOBAL_MEM_FENCE);
+    const targets t = {
+        dy + dy_offset,
+        x + x_offset,
+        y + y_offset,
+        dx + dx_offset,
+        dadd + dadd_offset,
+        constants + constants_offset
+    };
+    map_tile(t, e);
+}

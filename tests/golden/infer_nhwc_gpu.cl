@@ -1,0 +1,140 @@
+// clnorm 0.1.0
+// infer nhwc bf16 ?x257x? +scale +shift
+// gpu: walk=group lanes=1 group=256 tile=32 block=32 parts=128 resident=131072 baked=0
+
+#define CHANNELS 257
+#define LANES 1
+#define GROUP 256
+#define TILE 32
+#define real float
+#define reals float
+#define stored ushort
+
+// Rounding happens where it is written: sums that keep what they lose must not be rearranged or
+// fused.
+#pragma OPENCL FP_CONTRACT OFF
+
+// ---- Storage: tensors hold `stored`, arithmetic is in `real`, and `reals` is LANES of them ----
+
+// A bfloat16 is the upper half of a float. Rounding is to nearest even; NaN stays NaN.
+reals load(global const stored *from)
+{
+    return as_float((uint)*from << 16);
+}
+
+real load_one(global const stored *from)
+{
+    return as_float((uint)*from << 16);
+}
+
+void store_one(const real value, global stored *to)
+{
+    const uint bits = as_uint(value);
+    const uint rounded = bits + 0x7fff + ((bits >> 16) & 1);
+    *to = (isnan(value) ? bits | 0x400000 : rounded) >> 16;
+}
+
+void store(const reals value, global stored *to)
+{
+    store_one(value, to);
+}
+
+// ---- Channels last: a tile is TILE channels side by side, its parts are runs of rows ----
+
+typedef struct {
+    ulong rows, rows_step;
+} extents;
+
+ulong tile_first(void)
+{
+    return get_group_id(0) * TILE;
+}
+
+ulong tile_last(void)
+{
+    return min(tile_first() + TILE, (ulong)CHANNELS);
+}
+
+// A parameter of the channels from `channel` on, one in each lane; the last channel stands in
+// beyond the end.
+reals channel_load(global const real *parameter, const ulong channel)
+{
+    return parameter[min(channel, (ulong)CHANNELS - 1)];
+}
+
+// ---- Normalise: y = (x - mean) * gain + shift, where gain = invstd * scale ----
+
+typedef struct {
+    global const stored *x;
+    global stored *y;
+    global const real *mean, *var;
+    global const real *scale;
+    global const real *shift;
+    real epsilon;
+} targets;
+
+typedef struct {
+    reals mean;
+    reals gain;
+    reals shift;
+} constants;
+
+constants constants_load(const targets t, const ulong channel)
+{
+    constants k;
+    k.mean = channel_load(t.mean, channel);
+    k.gain = 1 / sqrt(channel_load(t.var, channel) + t.epsilon);
+    k.gain *= channel_load(t.scale, channel);
+    k.shift = channel_load(t.shift, channel);
+    return k;
+}
+
+reals normalise(const constants k, const reals x)
+{
+    reals y = (x - k.mean) * k.gain;
+    y += k.shift;
+    return y;
+}
+
+void map_values(const targets t, const constants k, const ulong at)
+{
+    store(normalise(k, load(t.x + at)), t.y + at);
+}
+
+// A work-group is TILE channels wide and GROUP / TILE rows deep; a work-item keeps to its channel.
+
+void map_tile(const targets t, const extents e)
+{
+    const uint item = get_local_id(0);
+    const ulong channel = tile_first() + item % TILE;
+    const ulong first = get_group_id(2) * e.rows_step;
+    const ulong last = channel < CHANNELS ? min(first + e.rows_step, e.rows) : 0;
+    const constants k = constants_load(t, channel);
+    for (ulong row = first + item / TILE; row < last; row += GROUP / TILE)
+        map_values(t, k, row * CHANNELS + channel);
+}
+
+// ---- Kernel. Every buffer comes with an offset in elements; the local size is fixed ----
+
+// One group a tile and part.
+kernel __attribute__((reqd_work_group_size(GROUP, 1, 1)))
+void map(
+    global const stored *x, const ulong x_offset,
+    global stored *y, const ulong y_offset,
+    global const real *mean, const ulong mean_offset,
+    global const real *var, const ulong var_offset,
+    global const real *scale, const ulong scale_offset,
+    global const real *shift, const ulong shift_offset,
+    const ulong rows, const ulong rows_step,
+    const real epsilon)
+{
+    const extents e = {rows, rows_step};
+    const targets t = {
+        x + x_offset,
+        y + y_offset, mean + mean_offset, var + var_offset,
+        scale + scale_offset,
+        shift + shift_offset,
+        epsilon
+    };
+    map_tile(t, e);
+}

@@ -1,0 +1,252 @@
+// clnorm 0.1.0
+// normalise nchw f32 ?x64x? +scale +shift
+// gpu: walk=group lanes=1 group=256 tile=1 block=32 parts=128 resident=131072 baked=0
+
+#define CHANNELS 64
+#define LANES 1
+#define GROUP 256
+#define FINISH_GROUP 64
+#define real float
+#define reals float
+#define stored float
+
+// Rounding happens where it is written: sums that keep what they lose must not be rearranged or
+// fused.
+#pragma OPENCL FP_CONTRACT OFF
+
+// ---- Storage: tensors hold `stored`, arithmetic is in `real`, and `reals` is LANES of them ----
+
+reals load(global const stored *from)
+{
+    return *from;
+}
+
+void store(const reals value, global stored *to)
+{
+    *to = value;
+}
+
+// ---- Channels first: a tile is one channel, its parts are boxes of batch x spatial positions ----
+
+typedef struct {
+    ulong batch, spatial, batch_step, spatial_step;
+} extents;
+
+ulong tile_first(void)
+{
+    return get_group_id(0);
+}
+
+ulong tile_last(void)
+{
+    return get_group_id(0) + 1;
+}
+
+// A parameter of the channel, the same in each lane.
+reals channel_load(global const real *parameter, const ulong channel)
+{
+    return (reals)(parameter[channel]);
+}
+
+// ---- Pairs: a number as the nearest real and the rest it lacks ----
+
+// What a + b lost when it was rounded to sum, exactly (Knuth, The Art of Computer Programming 2,
+// section 4.2.2).
+real lost(const real a, const real b, const real sum)
+{
+    const real t = sum - a;
+    return (a - (sum - t)) + (b - t);
+}
+
+// ---- Moments: count, mean and m2, the sum of squared deviations from the mean ----
+
+// One channel's moments, stored as four planes of CHANNELS. The mean is the pair mean + rest.
+typedef struct {
+    real count, mean, rest, m2;
+} record;
+
+record record_none(void)
+{
+    const record none = {0, 0, 0, 0};
+    return none;
+}
+
+record record_load(global const real *parts, const ulong set, const ulong channel)
+{
+    global const real *at = parts + set * 4 * CHANNELS + channel;
+    const record r = {at[0], at[CHANNELS], at[2ul * CHANNELS], at[3ul * CHANNELS]};
+    return r;
+}
+
+void record_store(const record r, global real *parts, const ulong set, const ulong channel)
+{
+    global real *at = parts + set * 4 * CHANNELS + channel;
+    at[0] = r.count;
+    at[CHANNELS] = r.mean;
+    at[2ul * CHANNELS] = r.rest;
+    at[3ul * CHANNELS] = r.m2;
+}
+
+// Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm for computing sample
+// variances" (1979), eq. 2.1.
+record record_merge(const record a, const record b)
+{
+    if (b.count == 0)
+        return a;
+    if (a.count == 0)
+        return b;
+    record both;
+    both.count = a.count + b.count;
+    const real delta = (b.mean - a.mean) + (b.rest - a.rest);
+    const real step = delta * (b.count / both.count);
+    both.mean = a.mean + step;
+    both.rest = a.rest + lost(a.mean, step, both.mean);
+    both.m2 = a.m2 + (b.m2 + delta * (step * a.count));
+    return both;
+}
+
+// ---- Finish: a channel's moments become what the caller keeps and what normalising needs ----
+
+typedef struct {
+    global real *mean, *invstd;
+    global const real *scale;
+    global const real *shift;
+    global real *constants;
+    real epsilon;
+} results;
+
+void finish_channel(
+    const results r, global const real *parts, const ulong sets, const ulong channel)
+{
+    record total = record_none();
+    for (ulong set = 0; set < sets; set++)
+        total = record_merge(total, record_load(parts, set, channel));
+    const real mean = total.mean + total.rest;
+    const real rest = lost(total.mean, total.rest, mean);
+    const real var = total.count > 0 ? total.m2 / total.count : 0;
+    const real invstd = 1 / sqrt(var + r.epsilon);
+    r.mean[channel] = mean;
+    r.invstd[channel] = invstd;
+    r.constants[channel] = mean;
+    r.constants[CHANNELS + channel] = rest;
+    r.constants[2ul * CHANNELS + channel] = invstd * r.scale[channel];
+    r.constants[3ul * CHANNELS + channel] = r.shift[channel];
+}
+
+// ---- Normalise: y = (x - mean) * gain + shift, where gain = invstd * scale ----
+
+typedef struct {
+    global const stored *x;
+    global stored *y;
+    global const real *constants;
+} targets;
+
+typedef struct {
+    reals mean;
+    reals rest;
+    reals gain;
+    reals shift;
+} constants;
+
+constants constants_load(const targets t, const ulong channel)
+{
+    constants k;
+    k.mean = channel_load(t.constants, channel);
+    k.rest = channel_load(t.constants + CHANNELS, channel);
+    k.gain = channel_load(t.constants + 2ul * CHANNELS, channel);
+    k.shift = channel_load(t.constants + 3ul * CHANNELS, channel);
+    return k;
+}
+
+reals normalise(const constants k, const reals x)
+{
+    reals y = ((x - k.mean) - k.rest) * k.gain;
+    y += k.shift;
+    return y;
+}
+
+void map_values(const targets t, const constants k, const ulong at)
+{
+    store(normalise(k, load(t.x + at)), t.y + at);
+}
+
+// A work-group walks the rows x columns of its part, GROUP vectors of LANES at a time, so that
+// neighbours load neighbours. A work-item keeps its place as (row, column) and advances by a
+// fixed step: no division in the loop.
+typedef struct {
+    ulong count, row, column, columns, row_step, column_step;
+} place;
+
+place place_start(const ulong rows, const ulong columns)
+{
+    const ulong item = get_local_id(0), width = max(columns, 1ul);
+    const place p = {
+        rows * columns, item / width, item % width, width, GROUP / width, GROUP % width
+    };
+    return p;
+}
+
+void place_next(place *p)
+{
+    p->row += p->row_step;
+    p->column += p->column_step;
+    if (p->column >= p->columns) {
+        p->column -= p->columns;
+        p->row++;
+    }
+}
+
+void map_tile(const targets t, const extents e)
+{
+    const ulong channel = get_group_id(0);
+    const ulong n_first = get_group_id(1) * e.batch_step;
+    const ulong n_last = min(n_first + e.batch_step, e.batch);
+    const ulong s_first = get_group_id(2) * e.spatial_step;
+    const ulong s_last = min(s_first + e.spatial_step, e.spatial);
+    place p = place_start(n_last - n_first, (s_last - s_first) / LANES);
+    const constants k = constants_load(t, channel);
+    for (ulong i = get_local_id(0); i < p.count; i += GROUP) {
+        const ulong row = (n_first + p.row) * CHANNELS + channel;
+        map_values(t, k, row * e.spatial + s_first + p.column * LANES);
+        place_next(&p);
+    }
+}
+
+// ---- Kernels. Every buffer comes with an offset in elements; local sizes are fixed ----
+
+// Merges the parts of each channel: one work-item a channel.
+kernel __attribute__((reqd_work_group_size(FINISH_GROUP, 1, 1)))
+void finish(
+    global real *mean, const ulong mean_offset,
+    global real *invstd, const ulong invstd_offset,
+    global const real *scale, const ulong scale_offset,
+    global const real *shift, const ulong shift_offset,
+    global real *constants, const ulong constants_offset, const real epsilon,
+    global const real *parts, const ulong parts_offset, const ulong sets)
+{
+    const results r = {
+        mean + mean_offset, invstd + invstd_offset,
+        scale + scale_offset,
+        shift + shift_offset,
+        constants + constants_offset, epsilon
+    };
+    if (get_global_id(0) < CHANNELS)
+        finish_channel(r, parts + parts_offset, sets, get_global_id(0));
+}
+
+// Normalises each part of each tile: one group a tile and part.
+kernel __attribute__((reqd_work_group_size(GROUP, 1, 1)))
+void map(
+    global const stored *x, const ulong x_offset,
+    global stored *y, const ulong y_offset,
+    const ulong batch, const ulong spatial, const ulong batch_step, const ulong spatial_step,
+    global const real *constants, const ulong constants_offset)
+{
+    const extents e = {batch, spatial, batch_step, spatial_step};
+    const targets t = {
+        x + x_offset,
+        y + y_offset,
+        constants + constants_offset
+    };
+    map_tile(t, e);
+}

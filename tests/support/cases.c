@@ -1,0 +1,254 @@
+#include "cases.h"
+
+#define EVERY(count) ((1u << (count)) - 1)
+#define ONE(value)   (1u << (value))
+
+/* Which flag sets a row goes through. */
+enum flags { MOST, NONE, WITH_SGD, WITH_ADAM, ALL_LEGAL };
+
+/* Whose schedules. SMALL_RESIDENT: of the CPU and the GPU in turn, so that small tiles are fused
+ * and larger ones split. */
+enum schedules { BY_LIBRARY, SMALL_RESIDENT, ALL_SCHEDULES };
+
+struct extents {
+    int64_t batch, spatial;
+};
+
+struct row {
+    enum clnorm_effort effort;
+    int64_t channels;
+    const struct extents *extents; /* ended by batch -1 */
+    uint32_t operations, layouts, dtypes;
+    uint32_t data; /* all extents with the first of these, the first extents with the others */
+    enum flags flags;
+    enum schedules schedules;
+    int fixed; /* 1: the extents are part of the problem */
+};
+
+#define END                                                                                        \
+    {                                                                                              \
+        -1, -1                                                                                     \
+    }
+static const struct extents few[] = {{3, 49}, {2, 1},  {1, 1},   {1, 3}, {0, 7},
+                                     {2, 0},  {37, 4}, {1, 841}, END};
+static const struct extents common[] = {{3, 131}, {1, 4}, {2, 64}, END};
+static const struct extents fused_and_split[] = {{3, 131}, {1, 4}, END};
+static const struct extents images[] = {{2, 50176}, {1, 841}, END};
+static const struct extents volume[] = {{1, 16 * 14 * 14}, {2, 7 * 7 * 5}, END};
+static const struct extents two_by_two[] = {{2, 4}, END};
+static const struct extents dense[] = {{256, 1}, {3, 1}, END};
+static const struct extents sequence[] = {{4, 1500}, END};
+static const struct extents odd[] = {{2, 49}, {5, 1}, {1, 2}, END};
+static const struct extents late[] = {{4, 49}, END};
+static const struct extents fixed_even[] = {{3, 256}, END};
+static const struct extents fixed_odd[] = {{5, 29}, END};
+
+#define OPERATIONS EVERY(CLNORM_OPERATION_COUNT)
+#define BOTH       EVERY(CLNORM_LAYOUT_COUNT)
+#define DTYPES     EVERY(CLNORM_DTYPE_COUNT)
+#define F32        ONE(CLNORM_F32)
+#define NARROW     (ONE(CLNORM_F16) | ONE(CLNORM_BF16))
+#define TRAINING   (ONE(CLNORM_FORWARD) | ONE(CLNORM_BACKWARD))
+#define WHOLE      (TRAINING | ONE(CLNORM_INFER))
+#define STAGED                                                                                     \
+    (ONE(CLNORM_MOMENTS) | ONE(CLNORM_NORMALISE) | ONE(CLNORM_BACKWARD_SUMS) |                     \
+     ONE(CLNORM_INPUT_GRADIENT))
+#define ORDINARY ONE(CLNORM_DATA_ORDINARY)
+#define NASTY    EVERY(CLNORM_DATA_EXACT)
+#define QUICK    CLNORM_EFFORT_QUICK
+#define FULL     CLNORM_EFFORT_FULL
+
+static const struct row rows[] = {
+    /* effort, C, extents, operations, layouts, dtypes, data, flags, schedules, fixed */
+    {QUICK, 5, few, OPERATIONS, BOTH, F32, NASTY, MOST, BY_LIBRARY, 0},
+    {QUICK, 5, common, WHOLE, BOTH, DTYPES & ~F32, NASTY, MOST, BY_LIBRARY, 0},
+    {QUICK, 3, images, TRAINING, BOTH, F32, ORDINARY, NONE, BY_LIBRARY, 0},
+    {QUICK, 1, odd, TRAINING, BOTH, F32, ORDINARY, MOST, BY_LIBRARY, 0},
+    {QUICK, 17, odd, TRAINING, BOTH, F32, ORDINARY, MOST, BY_LIBRARY, 0},
+    {QUICK, 257, odd, TRAINING, BOTH, F32, ORDINARY, MOST, BY_LIBRARY, 0},
+    {QUICK, 1024, dense, WHOLE, ONE(CLNORM_NCHW), F32, ORDINARY, MOST, BY_LIBRARY, 1},
+    {QUICK, 5, common, ONE(CLNORM_UPDATE) | ONE(CLNORM_BACKWARD), ONE(CLNORM_NCHW), F32, ORDINARY,
+     WITH_SGD, BY_LIBRARY, 0},
+    {QUICK, 5, common, ONE(CLNORM_UPDATE) | ONE(CLNORM_BACKWARD), ONE(CLNORM_NHWC), F32, ORDINARY,
+     WITH_ADAM, BY_LIBRARY, 0},
+    {FULL, 5, fused_and_split, OPERATIONS, BOTH, DTYPES, ORDINARY, ALL_LEGAL, SMALL_RESIDENT, 0},
+    {FULL, 6, fixed_even, OPERATIONS, ONE(CLNORM_NCHW), F32, ORDINARY, MOST, ALL_SCHEDULES, 1},
+    {FULL, 37, fixed_odd, OPERATIONS, ONE(CLNORM_NHWC), F32, ORDINARY, MOST, ALL_SCHEDULES, 1},
+    {FULL, 5, fixed_odd, TRAINING, ONE(CLNORM_NCHW), F32, ORDINARY, MOST, ALL_SCHEDULES, 1},
+    {FULL, 6, fixed_even, ONE(CLNORM_FORWARD), BOTH, NARROW, ORDINARY, MOST, ALL_SCHEDULES, 1},
+    {FULL, 5, few, STAGED | ONE(CLNORM_BACKWARD_FROZEN), BOTH, DTYPES & ~F32, NASTY, MOST,
+     BY_LIBRARY, 0},
+    {FULL, 3, images, OPERATIONS, BOTH, F32, ORDINARY, MOST, BY_LIBRARY, 0},
+    {FULL, 1, odd, OPERATIONS, BOTH, F32, NASTY, MOST, BY_LIBRARY, 0},
+    {FULL, 17, odd, OPERATIONS, BOTH, F32, ORDINARY, MOST, BY_LIBRARY, 0},
+    {FULL, 32, volume, OPERATIONS, BOTH, F32, ORDINARY, MOST, BY_LIBRARY, 0},
+    {FULL, 128, two_by_two, OPERATIONS, BOTH, F32, NASTY, MOST, BY_LIBRARY, 0},
+    {FULL, 128, sequence, OPERATIONS, BOTH, F32, ORDINARY, MOST, BY_LIBRARY, 0},
+    {FULL, 251, odd, OPERATIONS, BOTH, F32, ORDINARY, MOST, BY_LIBRARY, 0},
+    {FULL, 257, odd, OPERATIONS, BOTH, F32, ORDINARY, MOST, BY_LIBRARY, 0},
+    {FULL, 322, odd, OPERATIONS, BOTH, F32, ORDINARY, MOST, BY_LIBRARY, 0},
+    {FULL, 1024, dense, OPERATIONS, BOTH, F32, ORDINARY, MOST, BY_LIBRARY, 1},
+    {FULL, 2048, late, TRAINING, BOTH, F32 | NARROW, ORDINARY, MOST, BY_LIBRARY, 0},
+};
+
+struct walk {
+    enum clnorm_effort effort;
+    int (*visit)(void *user, const struct clnorm_case *one);
+    void *user;
+    uint64_t seed;
+    int stop;
+};
+
+/* Operations on parameters alone have no use for more than one pair of extents. */
+static int has_tensors(const enum clnorm_operation operation)
+{
+    return operation != CLNORM_MERGE && operation != CLNORM_UPDATE;
+}
+
+static void visit_one(struct walk *const walk, struct clnorm_case one, const enum clnorm_data data,
+                      const struct extents extents)
+{
+    walk->seed++;
+    one.seed = walk->seed;
+    one.data = data;
+    one.batch = extents.batch;
+    one.spatial = extents.spatial;
+    one.sets = 3;
+    one.count = walk->seed % 2 ? 0 : 3 * (double)extents.batch * (double)extents.spatial + 1;
+    one.device = (struct clnorm_device_options){
+        .sharing = (enum clnorm_sharing)(walk->seed % CLNORM_SHARE_COUNT),
+        .pooled_workspace = walk->seed % 5 == 0,
+        .place = (unsigned)walk->seed,
+    };
+    if (!walk->stop)
+        walk->stop = walk->visit(walk->user, &one);
+}
+
+/* One program: all extents with the row's first kind of data, the first extents with the others. */
+static void visit_program(struct walk *const walk, const struct row *const row,
+                          const struct clnorm_case *const one, const struct extents *const only)
+{
+    int first = 1;
+    for (unsigned data = 0; data < CLNORM_DATA_COUNT; data++) {
+        if (!(row->data & ONE(data)))
+            continue;
+        const struct extents *at = only ? only : row->extents;
+        do
+            visit_one(walk, *one, (enum clnorm_data)data, *at++);
+        while (first && !only && at->batch >= 0 && has_tensors(one->problem.operation));
+        first = 0;
+    }
+}
+
+static void visit_schedules(struct walk *const walk, const struct row *const row,
+                            struct clnorm_case one, const struct extents *const only)
+{
+    static const enum clnorm_kind kinds[] = {CLNORM_KIND_CPU, CLNORM_KIND_GPU, CLNORM_KIND_FPGA};
+    if (row->schedules == BY_LIBRARY) {
+        one.target = "device";
+        visit_program(walk, row, &one, only);
+        return;
+    }
+    one.scheduled = 1;
+    if (row->schedules == SMALL_RESIDENT) {
+        const enum clnorm_kind kind = kinds[walk->seed / 2 % 2];
+        const struct clnorm_target target = clnorm_target_default(kind);
+        clnorm_schedule_choose(&one.problem, &target, 0, &one.schedule);
+        one.schedule.resident = 512;
+        one.target = clnorm_kind_name(kind);
+        visit_program(walk, row, &one, only);
+        return;
+    }
+    /* The CPU target visits every row of the schedule table; the others differ in their first
+     * choice. */
+    for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
+        const struct clnorm_target target = clnorm_target_default(kinds[k]);
+        one.target = clnorm_kind_name(kinds[k]);
+        for (unsigned i = 0; clnorm_schedule_choose(&one.problem, &target, i, &one.schedule); i++) {
+            if (k == 0 || i == 0)
+                visit_program(walk, row, &one, only);
+        }
+    }
+}
+
+static void visit_extents(struct walk *const walk, const struct row *const row,
+                          struct clnorm_case one)
+{
+    if (!row->fixed) {
+        one.problem.batch = one.problem.spatial = CLNORM_ANY;
+        visit_schedules(walk, row, one, NULL);
+        return;
+    }
+    for (const struct extents *at = row->extents; at->batch >= 0; at++) {
+        one.problem.batch = at->batch;
+        one.problem.spatial = at->spatial;
+        visit_schedules(walk, row, one, at);
+    }
+}
+
+/* Whether a flag set has its turn in this layout and dtype: by sums of its digits, so that no flag follows a dtype. */
+static int has_turn(const uint32_t flags, const enum clnorm_layout layout, const enum clnorm_dtype dtype)
+{
+    uint32_t sum = (uint32_t)dtype, ones = (uint32_t)layout;
+    for (uint32_t rest = flags; rest; rest /= 4) {
+        sum += rest % 4;
+        ones += rest / 2 % 2;
+    }
+    return sum % 4 == 0 && ones % 2 == 0;
+}
+
+#define OPTIMISERS (CLNORM_SGD | CLNORM_ADAM)
+
+static void visit_legal(struct walk *const walk, const struct row *const row,
+                        struct clnorm_case one, const uint32_t flags)
+{
+    one.problem.flags = flags;
+    if (clnorm_problem_check(&one.problem, NULL, 0) == CLNORM_OK)
+        visit_extents(walk, row, one);
+}
+
+static void visit_flags(struct walk *const walk, const struct row *const row,
+                        const struct clnorm_case one)
+{
+    const uint32_t all = clnorm_operation_flags(one.problem.operation);
+    const uint32_t most = all & ~(uint32_t)(CLNORM_BIASED | OPTIMISERS);
+    switch (row->flags) {
+    case MOST:
+        visit_legal(walk, row, one,
+                    one.problem.operation == CLNORM_UPDATE ? most | CLNORM_SGD : most);
+        break;
+    case NONE: visit_legal(walk, row, one, 0); break;
+    case WITH_SGD: visit_legal(walk, row, one, most | (all & CLNORM_SGD)); break;
+    case WITH_ADAM: visit_legal(walk, row, one, most | (all & CLNORM_ADAM)); break;
+    case ALL_LEGAL:
+        for (uint32_t flags = 0; flags <= all; flags++)
+            if ((flags & ~all) == 0 &&
+                (walk->effort == CLNORM_EFFORT_EXHAUSTIVE || has_turn(flags, one.problem.layout, one.problem.dtype)))
+                visit_legal(walk, row, one, flags);
+        break;
+    }
+}
+
+void clnorm_cases_visit(const enum clnorm_effort effort,
+                        int (*const visit)(void *user, const struct clnorm_case *one),
+                        void *const user)
+{
+    struct walk walk = {.effort = effort, .visit = visit, .user = user};
+    for (size_t r = 0; r < sizeof rows / sizeof *rows; r++) {
+        const struct row *const row = &rows[r];
+        struct clnorm_case one = {
+            .problem = {.batch = CLNORM_ANY, .channels = row->channels, .spatial = CLNORM_ANY}};
+        if (row->effort > effort)
+            continue;
+        for (unsigned operation = 0; operation < CLNORM_OPERATION_COUNT; operation++)
+            for (unsigned layout = 0; layout < CLNORM_LAYOUT_COUNT; layout++)
+                for (unsigned dtype = 0; dtype < CLNORM_DTYPE_COUNT; dtype++) {
+                    one.problem.operation = (enum clnorm_operation)operation;
+                    one.problem.layout = (enum clnorm_layout)layout;
+                    one.problem.dtype = (enum clnorm_dtype)dtype;
+                    if (row->operations & ONE(operation) && row->layouts & ONE(layout) &&
+                        row->dtypes & ONE(dtype))
+                        visit_flags(&walk, row, one);
+                }
+    }
+}

@@ -1,0 +1,40 @@
+/*
+ * The one list of cases: the tests, `clnorm check` and the bench read it. A case is a problem,
+ * extents, data and how to run it; what is right is the reference's affair.
+ */
+#ifndef CLNORM_VERIFY_CASES_H
+#define CLNORM_VERIFY_CASES_H
+
+#include "data.h"
+#include "device.h"
+
+enum clnorm_effort {
+    CLNORM_EFFORT_QUICK, /* about 80 programs: every operation, layout and dtype, the awkward
+                            channel counts */
+    CLNORM_EFFORT_FULL,  /* all schedules, all awkward shapes; every flag set of every operation, in one of the layouts and
+                            dtypes, so that each layout and dtype meets each flag: some 850 programs */
+    CLNORM_EFFORT_EXHAUSTIVE, /* every flag set in every layout and dtype: some 3000 programs */
+    CLNORM_EFFORT_COUNT
+};
+
+struct clnorm_case {
+    struct clnorm_problem problem;
+    int64_t batch, spatial, sets;
+    double count; /* for input-gradient; 0: N*S */
+    enum clnorm_data data;
+    uint64_t seed;
+    struct clnorm_device_options device;
+    const char *target; /* "cpu", "gpu", "fpga": what the schedule was chosen for; "device": by the
+                           library */
+    int scheduled;      /* 1: schedule is to be used */
+    struct clnorm_schedule schedule;
+};
+
+/*
+ * Calls visit for each case of an effort, those with the same program next to each other; a visit
+ * that returns other than 0 ends it. Cases come in the same order with the same seeds every time.
+ */
+void clnorm_cases_visit(enum clnorm_effort effort,
+                        int (*visit)(void *user, const struct clnorm_case *one), void *user);
+
+#endif

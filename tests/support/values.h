@@ -1,0 +1,77 @@
+/*
+ * The values of one run on the host, all as doubles: every buffer of struct clnorm_arguments is a
+ * slot, found by name through clnorm_problem_buffer, so that data, reference, device and comparison
+ * share one way of naming them.
+ */
+#ifndef CLNORM_VERIFY_VALUES_H
+#define CLNORM_VERIFY_VALUES_H
+
+#include <clnorm/clnorm.h>
+
+enum clnorm_slot {
+    CLNORM_SLOT_X,
+    CLNORM_SLOT_Y,
+    CLNORM_SLOT_ADD,
+    CLNORM_SLOT_DY,
+    CLNORM_SLOT_DX,
+    CLNORM_SLOT_DADD,
+    CLNORM_SLOT_SCALE,
+    CLNORM_SLOT_SHIFT,
+    CLNORM_SLOT_DSCALE,
+    CLNORM_SLOT_DSHIFT,
+    CLNORM_SLOT_MEAN,
+    CLNORM_SLOT_INVSTD,
+    CLNORM_SLOT_VAR,
+    CLNORM_SLOT_RUNNING_MEAN,
+    CLNORM_SLOT_RUNNING_VAR,
+    CLNORM_SLOT_MOMENTS,
+    CLNORM_SLOT_SUMS,
+    CLNORM_SLOT_PARTS,
+    CLNORM_SLOT_STATE,
+    CLNORM_SLOT_COUNT
+};
+
+/* Where a slot lives in struct clnorm_arguments, and whether its elements are the tensor's dtype or
+ * parameters. */
+struct clnorm_slot_row {
+    const char *name;
+    size_t offset;
+    int tensor;
+};
+extern const struct clnorm_slot_row clnorm_slots[CLNORM_SLOT_COUNT];
+
+struct clnorm_slot_values {
+    enum clnorm_use use;
+    enum clnorm_dtype dtype; /* of the stored elements */
+    size_t elements;
+    double *data;      /* NULL for an unused slot */
+    double *tolerance; /* of each element; the reference sets it for what it writes */
+};
+
+struct clnorm_values {
+    struct clnorm_problem problem;
+    int64_t batch, spatial, sets;
+    double epsilon, momentum, count;
+    struct clnorm_optimiser optimiser;
+    struct clnorm_slot_values slot[CLNORM_SLOT_COUNT];
+};
+
+/*
+ * Zeroed values for a problem with these extents. CLNORM_OUT_OF_MEMORY leaves *values empty.
+ * Numbers: epsilon 1e-5, momentum 0.1, an ordinary optimiser; change them before the data are used.
+ */
+enum clnorm_status clnorm_values_create(struct clnorm_values *values,
+                                        const struct clnorm_problem *problem, int64_t batch,
+                                        int64_t spatial, int64_t sets);
+enum clnorm_status clnorm_values_copy(struct clnorm_values *copy,
+                                      const struct clnorm_values *values);
+void clnorm_values_free(struct clnorm_values *values); /* an empty struct is fine */
+
+/* Index of element (n, c, s) of a tensor, by the formula of enum clnorm_layout. */
+size_t clnorm_values_offset(const struct clnorm_values *values, int64_t n, int64_t c, int64_t s);
+
+/* The channel that element `index` of a slot belongs to. */
+int64_t clnorm_values_channel(const struct clnorm_values *values, enum clnorm_slot slot,
+                              size_t index);
+
+#endif

@@ -1,0 +1,532 @@
+#!/usr/bin/env python3
+"""The clnorm command against NumPy in f64, and what it says about wrong usage and wrong files.
+
+    CLNORM=build/clnorm python3 tests/test_command.py
+
+CLNORM names the command. One cache folder serves all tests, so that each program is compiled once.
+"""
+import glob
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+import numpy as np
+
+CLNORM = os.environ.get("CLNORM", "clnorm")
+CACHE = tempfile.mkdtemp(prefix="clnorm-command-cache-")
+RANDOM = np.random.default_rng(20150211)
+EPSILON = 1e-5
+
+
+def tearDownModule():
+    shutil.rmtree(CACHE)
+
+
+def clnorm(*arguments, stdin=b"", cwd=None, **environment):
+    """Runs the command and returns the finished process; outputs are bytes."""
+    env = {**os.environ, "CLNORM_CACHE_DIR": CACHE, **environment}
+    return subprocess.run([CLNORM, *map(str, arguments)], input=stdin, capture_output=True, cwd=cwd, env=env, check=False)
+
+
+def npy_bytes(array, version=None):
+    out = io.BytesIO()
+    np.lib.format.write_array(out, array, version=version)
+    return out.getvalue()
+
+
+def channel_axis(layout, rank):
+    return 1 if layout == "nchw" else rank - 1
+
+
+def wide(vector, rank, layout):
+    """One value for each channel, shaped to broadcast over the array; in f64."""
+    shape = [1] * rank
+    shape[channel_axis(layout, rank)] = -1
+    return np.asarray(vector, np.float64).reshape(shape)
+
+
+def other_axes(rank, layout):
+    return tuple(a for a in range(rank) if a != channel_axis(layout, rank))
+
+
+def moments64(x, layout):
+    """Two-pass mean and biased variance in f64 of the stored values."""
+    x = x.astype(np.float64)
+    axes = other_axes(x.ndim, layout)
+    mean = x.mean(axis=axes)
+    return mean, ((x - wide(mean, x.ndim, layout)) ** 2).mean(axis=axes)
+
+
+def infer64(x, mean, var, layout, scale=None, shift=None, add=None, relu=False, epsilon=EPSILON):
+    y = (x.astype(np.float64) - wide(mean, x.ndim, layout)) / np.sqrt(wide(var, x.ndim, layout) + epsilon)
+    y = y if scale is None else y * wide(scale, x.ndim, layout)
+    y = y if shift is None else y + wide(shift, x.ndim, layout)
+    y = y if add is None else y + add.astype(np.float64)
+    return np.maximum(y, 0) if relu else y
+
+
+def backward64(x, dy, mean, invstd, layout, scale=None, y=None, frozen=False):
+    axes, rank = other_axes(x.ndim, layout), x.ndim
+    dadd = dy.astype(np.float64) * (1 if y is None else y.astype(np.float64) > 0)
+    xhat = (x.astype(np.float64) - wide(mean, rank, layout)) * wide(invstd, rank, layout)
+    dshift, dscale = dadd.sum(axis=axes), (dadd * xhat).sum(axis=axes)
+    count = x.size // x.shape[channel_axis(layout, rank)]
+    inner = dadd if frozen else dadd - wide(dshift, rank, layout) / count - xhat * wide(dscale, rank, layout) / count
+    ones = np.ones(x.shape[channel_axis(layout, rank)])
+    dx = wide(ones if scale is None else scale, rank, layout) * wide(invstd, rank, layout) * inner
+    return {"dx": dx, "dscale": dscale, "dshift": dshift, "dadd": dadd}
+
+
+# What y may be off by, and sums and statistics relative to the largest of them.
+def y_tolerance(expected, dtype):
+    if dtype == np.float16:
+        return np.spacing(np.abs(expected).astype(np.float16)).astype(np.float64)
+    return (1e-12 if dtype == np.float64 else 1e-5) * (1 + np.abs(expected))
+
+
+class CommandTest(unittest.TestCase):
+    def setUp(self):
+        self.dir = tempfile.mkdtemp(prefix="clnorm-command-")
+        self.addCleanup(shutil.rmtree, self.dir)
+
+    def path(self, name):
+        return os.path.join(self.dir, name)
+
+    def save(self, name, array):
+        np.save(self.path(name), array)
+        return self.path(name)
+
+    def run_ok(self, *arguments, **more):
+        done = clnorm(*arguments, cwd=self.dir, **more)
+        self.assertEqual((done.returncode, done.stderr), (0, b""), arguments)
+        return done.stdout
+
+    def assert_refused(self, done, status, says):
+        """The exit status, and exactly one line on standard error that holds `says`."""
+        text = done.stderr.decode()
+        self.assertEqual(done.returncode, status, text)
+        self.assertTrue(text.startswith("clnorm: ") and text.endswith("\n") and text.count("\n") == 1, repr(text))
+        self.assertIn(says, text)
+
+    def load(self, name, dtype, shape):
+        array = np.load(self.path(name))
+        self.assertEqual((array.dtype, array.shape), (np.dtype(dtype), tuple(shape)))
+        return array.astype(np.float64)
+
+    def assert_within(self, found, expected, tolerance):
+        off = np.abs(found - expected) - tolerance
+        self.assertTrue(np.all(off <= 0), f"off by {np.max(np.abs(found - expected))}")
+
+
+DTYPES = {"f2": np.float16, "f4": np.float32, "f8": np.float64}
+# Few numbers of channels, hence few programs. The last shape of each is long enough for vectors, and odd: rows start anywhere.
+SHAPES = {"nchw": [(6, 5), (3, 5, 7), (2, 5, 2, 3, 4), (3, 5, 11, 61)], "nhwc": [(6, 5), (2, 3, 6, 5), (3, 7, 5, 37)]}
+
+
+def combinations():
+    for layout, shapes in SHAPES.items():
+        for shape in shapes:
+            for dtype in DTYPES.values():
+                yield layout, shape, dtype, np.float64 if dtype == np.float64 else np.float32
+
+
+class Numbers(CommandTest):
+    def forward(self, x, layout, *options):
+        self.save("x.npy", x)
+        self.run_ok("forward", "x.npy", "-o", "y.npy", "--layout", layout, "--save-mean", "m.npy", "--save-invstd",
+                    "i.npy", *options)
+
+    def check_statistics(self, x, layout, parameter, epsilon=EPSILON):
+        mean, var = moments64(x, layout)
+        relative = 1e-12 if parameter == np.float64 else 1e-5
+        saved = self.load("m.npy", parameter, mean.shape)
+        invstd = self.load("i.npy", parameter, mean.shape)
+        self.assert_within(saved, mean, relative * (np.abs(mean) + np.sqrt(var)))
+        self.assert_within(1 / invstd ** 2, var + epsilon, relative * (var + epsilon))
+        return mean, var
+
+    def test_forward(self):
+        for layout, shape, dtype, parameter in combinations():
+            with self.subTest(layout=layout, shape=shape, dtype=dtype.__name__):
+                x = RANDOM.normal(3, 2, shape).astype(dtype)
+                channels = shape[channel_axis(layout, len(shape))]
+                scale, shift = RANDOM.normal(1, 0.5, channels), RANDOM.normal(0, 1, channels)
+                scale, shift = scale.astype(parameter), shift.astype(parameter)
+                add = RANDOM.normal(0, 1, shape).astype(dtype)
+                self.forward(x, layout)
+                mean, var = self.check_statistics(x, layout, parameter)
+                expected = infer64(x, mean, var, layout)
+                self.assert_within(self.load("y.npy", dtype, shape), expected, y_tolerance(expected, dtype))
+
+                self.save("g.npy", scale), self.save("b.npy", shift), self.save("a.npy", add)
+                self.forward(x, layout, "--scale", "g.npy", "--shift=b.npy", "--add", "a.npy", "--relu", "--epsilon=1e-3")
+                self.check_statistics(x, layout, parameter, 1e-3)
+                expected = infer64(x, mean, var, layout, scale, shift, add, True, 1e-3)
+                self.assert_within(self.load("y.npy", dtype, shape), expected, y_tolerance(expected, dtype))
+
+    def test_hard_data(self):
+        """Mean/std of 1e6; an outlier first; a constant channel; where sums of squares and a bad shift would lose it."""
+        for layout in SHAPES:
+            x = RANDOM.normal(0, 1, (4, 3, 2000))
+            x[:, 0] += 1e6
+            x[:, 1] *= 1e-3
+            x[0, 1, 0] = 1e6
+            x[:, 2] = 12345.678
+            x = (x if layout == "nchw" else np.moveaxis(x, 1, 2)).astype(np.float32)
+            with self.subTest(layout=layout):
+                self.forward(x, layout)
+                mean, var = self.check_statistics(x, layout, np.float32)
+                expected = infer64(x, mean, var, layout)
+                self.assert_within(self.load("y.npy", np.float32, x.shape), expected, y_tolerance(expected, np.float32))
+
+    def test_epsilon_zero(self):
+        x = RANDOM.normal(0, 1e-4, (8, 3, 50)).astype(np.float32)
+        self.forward(x, "nchw", "--epsilon", "0")
+        self.check_statistics(x, "nchw", np.float32, 0)
+
+    def test_running_statistics(self):
+        x = RANDOM.normal(5, 3, (4, 3, 6)).astype(np.float32)
+        mean, var = moments64(x, "nchw")
+        before = {"rm.npy": np.array([1, -2, 3], "f2"), "rv.npy": np.array([4, 5, 6], "f8")}
+        names = ["--running-mean", "rm.npy", "--running-var", "rv.npy", "--new-running-mean", "rm.npy",
+                 "--new-running-var", "nv.npy"]
+        for options, momentum, factor in [((), 0.1, 24 / 23), (("--momentum", "0.25", "--biased"), 0.25, 1),
+                                          (("--momentum=1",), 1, 24 / 23)]:
+            with self.subTest(options=options):
+                for name, array in before.items():
+                    self.save(name, array)
+                self.forward(x, "nchw", *names, *options)  # rm.npy is read and then replaced
+                new_mean = (1 - momentum) * before["rm.npy"].astype(float) + momentum * mean
+                new_var = (1 - momentum) * before["rv.npy"] + momentum * var * factor
+                self.assert_within(self.load("rm.npy", np.float32, (3,)), new_mean, 1e-5 * (1 + np.abs(new_mean)))
+                self.assert_within(self.load("nv.npy", np.float32, (3,)), new_var, 1e-5 * (1 + new_var))
+
+    def test_infer(self):
+        for layout, shape, dtype, parameter in combinations():
+            with self.subTest(layout=layout, shape=shape, dtype=dtype.__name__):
+                channels = shape[channel_axis(layout, len(shape))]
+                x, add = RANDOM.normal(1, 2, (2, *shape)).astype(dtype)
+                vectors = {"m": RANDOM.normal(1, 1, channels), "v": RANDOM.uniform(0.1, 4, channels),
+                           "g": RANDOM.normal(1, 1, channels), "b": RANDOM.normal(0, 1, channels)}
+                vectors = {name: v.astype(parameter) for name, v in vectors.items()}
+                for name, array in {"x": x, "a": add, **vectors}.items():
+                    self.save(name + ".npy", array)
+                self.run_ok("infer", "x.npy", "-o", "y.npy", "--mean", "m.npy", "--var", "v.npy", "--layout", layout,
+                            "--scale", "g.npy", "--shift", "b.npy", "--add", "a.npy", "--relu", "--device", "0")
+                expected = infer64(x, vectors["m"], vectors["v"], layout, vectors["g"], vectors["b"], add, True)
+                self.assert_within(self.load("y.npy", dtype, shape), expected, y_tolerance(expected, dtype))
+
+    def check_backward(self, x, dy, layout, parameter, options, **given):
+        outputs = ["--dscale", "dscale.npy", "--dshift", "dshift.npy", "--dadd", "dadd.npy"]
+        if given.get("frozen"):
+            outputs = outputs[:4]
+        self.run_ok("backward", "x.npy", "dy.npy", "-o", "dx.npy", "--mean", "m.npy", "--invstd", "i.npy", "--layout",
+                    layout, *outputs, *options)
+        channels = (x.shape[channel_axis(layout, x.ndim)],)
+        mean, invstd = self.load("m.npy", parameter, channels), self.load("i.npy", parameter, channels)
+        expected = backward64(x, dy, mean, invstd, layout, **given)
+        relative = 1e-12 if parameter == np.float64 else 1e-5
+        for name in ["dx"] + [o[2:] for o in outputs[::2]]:
+            tensor = expected[name].ndim > 1
+            found = self.load(name + ".npy", x.dtype if tensor else parameter, expected[name].shape)
+            tolerance = relative * np.max(np.abs(expected[name]))
+            if tensor and x.dtype == np.float16:
+                tolerance = tolerance + y_tolerance(expected[name], x.dtype)
+            elif not tensor:  # a sum of M values, each rounded
+                tolerance = tolerance + relative * np.sum(np.abs(dy.astype(float))) / channels[0]
+            with self.subTest(output=name):
+                self.assert_within(found, expected[name], tolerance)
+
+    def test_backward(self):
+        for layout, shape, dtype, parameter in combinations():
+            with self.subTest(layout=layout, shape=shape, dtype=dtype.__name__):
+                x, dy = RANDOM.normal(2, 3, shape).astype(dtype), RANDOM.normal(0, 1, shape).astype(dtype)
+                scale = RANDOM.normal(1, 0.5, shape[channel_axis(layout, len(shape))]).astype(parameter)
+                self.save("dy.npy", dy), self.save("g.npy", scale)
+                self.forward(x, layout)
+                self.check_backward(x, dy, layout, parameter, [])
+                self.forward(x, layout, "--scale", "g.npy", "--relu")
+                y = np.load(self.path("y.npy"))
+                self.check_backward(x, dy, layout, parameter, ["--scale", "g.npy", "--relu", "--y", "y.npy"],
+                                    scale=scale, y=y)
+                self.check_backward(x, dy, layout, parameter, ["--scale", "g.npy", "--frozen"], scale=scale, frozen=True)
+
+    def test_empty_arrays(self):
+        for layout, shape in [("nchw", (0, 3, 4)), ("nchw", (2, 3, 0)), ("nhwc", (0, 3))]:
+            with self.subTest(shape=shape):
+                self.forward(np.zeros(shape, np.float32), layout)
+                self.load("y.npy", np.float32, shape)
+                self.assertTrue(np.all(self.load("m.npy", np.float32, (3,)) == 0))
+
+    def test_one_value(self):
+        """M = 1: the variance is 0, and the running one is too."""
+        self.save("z.npy", np.zeros(3, "f4"))
+        self.forward(np.array([[1, 2, 3]], "f4"), "nchw", "--running-mean", "z.npy", "--running-var", "z.npy",
+                     "--momentum", "1", "--new-running-var", "nv.npy")
+        self.assertTrue(np.all(self.load("y.npy", np.float32, (1, 3)) == 0))
+        self.assertTrue(np.all(self.load("nv.npy", np.float32, (3,)) == 0))
+
+    def test_pipes_and_versions(self):
+        x = RANDOM.normal(0, 1, (2, 3, 4)).astype(np.float32)
+        self.forward(x, "nchw")
+        expected = np.load(self.path("y.npy"))
+        for version in [(1, 0), (2, 0), (3, 0)]:
+            out = self.run_ok("forward", "-", "-o", "-", stdin=npy_bytes(x, version))
+            np.testing.assert_array_equal(np.load(io.BytesIO(out)), expected)
+        self.run_ok("forward", "x.npy", "-o", "x.npy")  # in place of the input
+        np.testing.assert_array_equal(np.load(self.path("x.npy")), expected)
+
+    def test_same_bits_every_run(self):
+        x = RANDOM.normal(0, 1, (16, 8, 300)).astype(np.float32)
+        self.save("x.npy", x)
+        runs = {self.run_ok("forward", "x.npy", "-o", "-") for _ in range(3)}
+        self.assertEqual(len(runs), 1)
+
+
+class WrongFiles(CommandTest):
+    """Everything that a file can have wrong: status 1, one line, and no output."""
+
+    def setUp(self):
+        super().setUp()
+        self.x = RANDOM.normal(0, 1, (2, 3, 4)).astype(np.float32)
+        self.save("x.npy", self.x)
+        self.save("c.npy", np.ones(3, np.float32))
+
+    def assert_no_output(self):
+        self.assertEqual(glob.glob(self.path("*.out*")) + glob.glob(self.path("*.tmp*")), [])
+
+    def refuse(self, says, *arguments, status=1, **more):
+        with self.subTest(arguments=arguments):
+            done = clnorm(*arguments, cwd=self.dir, **more)
+            self.assert_refused(done, status, says)
+            self.assertEqual(done.stdout, b"")
+            self.assert_no_output()
+
+    def test_arrays(self):
+        good = npy_bytes(self.x)
+        cases = {
+            "Fortran order": npy_bytes(np.asfortranarray(self.x)),
+            "dtype '<i4'": npy_bytes(self.x.astype("<i4")),
+            "dtype '>f4'": npy_bytes(self.x.astype(">f4")),
+            "dtype '|O'": npy_bytes(np.array([[None, 1]], object)),
+            "dtype '|b1'": npy_bytes(self.x > 0),
+            "structured dtype": npy_bytes(np.zeros((2, 3), [("a", "<f4")])),
+            "1 axes": npy_bytes(self.x[0, 0]),
+            "0 axes": npy_bytes(self.x[0, 0, 0]),
+            "holds 95 bytes": good[:-1],
+            "holds more than the 96 bytes": good + b"\0",
+            "ends inside": good[:40],
+            "not a .npy file": b"PK\3\4 an archive",
+            "is not a .npy": b"",
+            "version 9.0": good[:6] + b"\x09" + good[7:],
+            "channels": npy_bytes(np.zeros((2, 0, 3), np.float32)),
+        }
+        for says, content in cases.items():
+            with open(self.path("bad.npy"), "wb") as file:
+                file.write(content)
+            self.refuse(says, "forward", "bad.npy", "-o", "y.out")
+            self.refuse(says, "forward", "-", "-o", "y.out", stdin=content)
+            self.refuse(says, "forward", "bad.npy", "-o", "-")
+
+    def test_mismatches(self):
+        self.save("four.npy", np.ones(4, np.float32))
+        self.save("square.npy", np.ones((3, 1), np.float32))
+        self.save("half.npy", self.x.astype(np.float16))
+        self.save("turned.npy", self.x.reshape(4, 3, 2))
+        forward = ["forward", "x.npy", "-o", "y.out"]
+        self.refuse("--scale: four.npy has 4 values", *forward, "--scale", "four.npy")
+        self.refuse("has 4 channels", *forward, "--scale", "c.npy", "--layout", "nhwc")
+        self.refuse("--shift: square.npy has 2 axes", *forward, "--shift", "square.npy")
+        self.refuse("--add: half.npy is f16", *forward, "--add", "half.npy")
+        self.refuse("--add: turned.npy is 4x3x2", *forward, "--add", "turned.npy")
+        self.refuse("No such file", *forward, "--scale", "missing.npy")
+        self.refuse("directory", "forward", self.dir, "-o", "y.out")
+        self.refuse("DY.npy: turned.npy", "backward", "x.npy", "turned.npy", "-o", "dx.out", "--mean", "c.npy",
+                    "--invstd", "c.npy", "--dscale", "ds.out")
+        self.refuse("--var: four.npy", "infer", "x.npy", "-o", "y.out", "--mean", "c.npy", "--var", "four.npy")
+
+    def test_all_outputs_or_none(self):
+        forward = ["forward", "x.npy", "-o", "y.out"]
+        self.refuse("No such file", *forward, "--save-mean", "missing/m.out")
+        self.refuse("directory", *forward, "--save-mean", ".")
+        self.refuse("No space left", *forward, "--save-mean", "/dev/full")
+        self.refuse("also the file of -o", *forward, "--save-mean", "./y.out", status=2)
+        self.refuse("also the file of -o", "forward", "x.npy", "-o", "-", "--save-mean", "-", status=2)
+        self.save("old.npy", np.zeros(3))
+        os.symlink("old.npy", self.path("link.npy"))
+        self.refuse("also the file of --save-mean", *forward, "--save-mean", "old.npy", "--save-invstd", "link.npy",
+                    status=2)
+        self.assertTrue(np.all(np.load(self.path("old.npy")) == 0))
+
+    def test_outputs_keep_mode_and_links(self):
+        self.save("old.npy", np.zeros(3))
+        os.chmod(self.path("old.npy"), 0o640)
+        os.symlink("old.npy", self.path("link.npy"))
+        self.run_ok("forward", "x.npy", "-o", "link.npy", "--save-mean", "/dev/null")
+        self.assertTrue(os.path.islink(self.path("link.npy")))
+        self.assertEqual(os.stat(self.path("old.npy")).st_mode & 0o777, 0o640)
+        self.assertEqual(np.load(self.path("old.npy")).shape, self.x.shape)
+        self.assertFalse(os.path.isfile("/dev/null"))
+
+    def test_closed_standard_output(self):
+        read, write = os.pipe()
+        os.close(read)
+        done = subprocess.run([CLNORM, "forward", "x.npy", "-o", "-", "--save-mean", "m.out"], stdout=write,
+                              stderr=subprocess.PIPE, cwd=self.dir, env={**os.environ, "CLNORM_CACHE_DIR": CACHE},
+                              check=False)
+        os.close(write)
+        self.assert_refused(done, 1, "Broken pipe")
+        self.assert_no_output()
+
+    def test_wrong_usage(self):
+        forward = ["forward", "x.npy", "-o", "y.out"]
+        running = [*forward, "--running-mean", "c.npy", "--running-var", "c.npy"]
+        backward = ["backward", "x.npy", "x.npy", "-o", "dx.out", "--mean", "c.npy", "--invstd", "c.npy"]
+        for says, arguments in [
+            ("a command is missing", []),
+            ("'normalise' is not a command", ["normalise"]),
+            ("X.npy is missing", ["forward"]),
+            ("-o is missing", ["forward", "x.npy"]),
+            ("one argument too many", [*forward, "x.npy"]),
+            ("--colour is not an option", [*forward, "--colour"]),
+            ("--epsilon has no value", [*forward, "--epsilon"]),
+            ("--scale has no value", [*forward, "--scale", "--relu"]),
+            ("--relu is given twice", [*forward, "--relu", "--relu"]),
+            ("--relu takes no value", [*forward, "--relu=1"]),
+            ("--epsilon: '-1' is not valid", [*forward, "--epsilon", "-1"]),
+            ("--epsilon: 'nan'", [*forward, "--epsilon", "nan"]),
+            ("--epsilon: 'inf'", [*forward, "--epsilon=inf"]),
+            ("--epsilon: '1e-5x'", [*forward, "--epsilon", "1e-5x"]),
+            ("--epsilon: ''", [*forward, "--epsilon="]),
+            ("--epsilon: '1,5'", [*forward, "--epsilon=1,5"]),
+            ("--momentum: '0'", [*running, "--momentum", "0"]),
+            ("--momentum: '1.5'", [*running, "--momentum", "1.5"]),
+            ("--momentum: '-0.1'", [*running, "--momentum", "-0.1"]),
+            ("--momentum: 'NaN'", [*running, "--momentum", "NaN"]),
+            ("--layout: 'hwcn'", [*forward, "--layout", "hwcn"]),
+            ("--running-mean needs --running-var", [*forward, "--running-mean", "c.npy"]),
+            ("--running-var needs --running-mean", [*forward, "--running-var", "c.npy"]),
+            ("--new-running-mean needs", [*forward, "--new-running-mean", "m.out"]),
+            ("--biased needs", [*forward, "--biased"]),
+            ("standard input", ["forward", "-", "-o", "y.out", "--scale", "-"]),
+            ("--mean is missing", ["infer", "x.npy", "-o", "y.out", "--var", "c.npy"]),
+            ("--var is missing", ["infer", "x.npy", "-o", "y.out", "--mean", "c.npy"]),
+            ("DY.npy is missing", ["backward", "x.npy", "-o", "dx.out"]),
+            ("--invstd is missing", backward[:-2]),
+            ("--relu needs --y", [*backward, "--relu"]),
+            ("--y needs --relu", [*backward, "--y", "x.npy"]),
+            ("PROBLEM", ["emit", "forward nchw f32 2x"]),
+            ("PROBLEM is missing", ["emit"]),
+            ("put quotes", ["emit", "forward", "nchw", "f32", "2x3x4"]),
+            ("--target: 'tpu'", ["emit", "forward nchw f32 2x3x4", "--target", "tpu"]),
+            ("--schedule-index: '-1'", ["emit", "forward nchw f32 2x3x4", "--schedule-index", "-1"]),
+            ("no schedule 999", ["emit", "forward nchw f32 2x3x4", "--schedule-index", "999"]),
+            ("replace the '?'", ["bench", "forward nchw f32 ?x3x4"]),
+            ("ACTION is missing", ["cache"]),
+            ("ACTION: 'burn'", ["cache", "burn"]),
+        ]:
+            self.refuse(says, *arguments, status=2)
+        self.refuse("lists them", *forward, "--device", "no such device")
+        self.refuse("lists them", *forward, "--device", "999")
+
+    def test_names_with_line_ends(self):
+        self.refuse("No such file", "forward", "two\nlines.npy", "-o", "y.out")
+
+    def test_no_platform(self):
+        for arguments in [["devices"], ["forward", "x.npy", "-o", "y.out"], ["check"], ["bench", "infer nchw f32 2x3x4"]]:
+            self.refuse("pocl-opencl-icd", *arguments, OCL_ICD_VENDORS="/nonexistent")
+
+
+KERNEL = r"(?m)^kernel "
+
+
+class OtherCommands(CommandTest):
+    def test_help_and_version(self):
+        commands = ["devices", "emit", "forward", "infer", "backward", "check", "bench", "cache"]
+        overall = self.run_ok("--help").decode()
+        self.assertRegex(self.run_ok("--version").decode(), r"^clnorm \d+\.\d+\.\d+\n$")
+        for name in commands:
+            page = self.run_ok(name, "--help").decode()
+            self.assertIn(name, overall)
+            self.assertIn("Examples:", page)
+            self.assertTrue(page.startswith(f"Usage: clnorm {name} "))
+            self.assertLessEqual(max(map(len, page.splitlines())), 110)
+
+    def test_devices(self):
+        self.assertIn(b"compute units", self.run_ok("devices"))
+        devices = [json.loads(line) for line in self.run_ok("devices", "--json").splitlines()]
+        self.assertEqual([d["index"] for d in devices], list(range(len(devices))))
+        for device in devices:
+            self.assertIn(device["kind"], ["cpu", "gpu", "fpga"])
+            self.assertGreater(device["memory"], 0)
+
+    def test_emit(self):
+        problem = "forward nhwc f16 ?x64x? +scale +shift +relu"
+        texts = {}
+        for target in ["cpu", "gpu", "fpga"]:
+            texts[target] = self.run_ok("emit", problem, "--target", target)
+            self.assertEqual(texts[target], self.run_ok("emit", problem, f"--target={target}", LC_ALL="de_DE.UTF-8"))
+            self.assertRegex(texts[target].decode("ascii"), KERNEL)
+        self.assertNotEqual(texts["cpu"], texts["gpu"])
+        self.assertEqual(texts["cpu"], self.run_ok("emit", problem, OCL_ICD_VENDORS="/nonexistent"))
+        self.assertEqual(texts["cpu"], self.run_ok("emit", problem, "--schedule-index", "0"))
+        self.assertRegex(self.run_ok("emit", problem, "--device", "0").decode("ascii"), KERNEL)
+
+    def test_cache(self):
+        cache = self.path("cache")
+        x = self.save("x.npy", RANDOM.normal(0, 1, (2, 3, 4)).astype(np.float32))
+        self.assertIn(b"0 programs", self.run_ok("cache", "list", CLNORM_CACHE_DIR=cache))
+        self.run_ok("forward", x, "-o", "y.npy", CLNORM_CACHE_DIR=cache)
+        listed = [json.loads(line) for line in self.run_ok("cache", "list", "--json", "--directory", cache).splitlines()]
+        self.assertEqual(len(listed), 1)
+        self.assertTrue(listed[0]["valid"] and listed[0]["problem"].startswith("forward nchw f32"))
+        self.assertIn(b"forward nchw f32", self.run_ok("cache", "list", "--directory", cache))
+        self.assertIn(b"1 programs checked, 0 damaged", self.run_ok("cache", "verify", f"--directory={cache}"))
+
+        with open(listed[0]["path"], "r+b") as entry:
+            entry.seek(-1, os.SEEK_END)
+            last = entry.read(1)
+            entry.seek(-1, os.SEEK_END)
+            entry.write(bytes([last[0] ^ 1]))
+        damaged = clnorm("cache", "verify", "--directory", cache)
+        self.assert_refused(damaged, 1, "1 of 1")
+        self.run_ok("forward", x, "-o", "y.npy", CLNORM_CACHE_DIR=cache)  # replaces it
+        self.run_ok("cache", "verify", "--directory", cache)
+
+        self.assertIn(b"1 programs removed", self.run_ok("cache", "clear", "--directory", cache))
+        self.assertEqual(self.run_ok("cache", "list", "--json", "--directory", cache), b"")
+        nowhere = clnorm("cache", "list", CLNORM_CACHE_DIR="", XDG_CACHE_HOME="", HOME="")
+        self.assert_refused(nowhere, 1, "no cache directory")
+
+    def test_bench(self):
+        scratch = self.path("scratch")
+        os.mkdir(scratch)
+        problems = ["forward nchw f32 2x3x10", "infer nhwc f16 2x3x10 +relu"]
+        out = self.run_ok("bench", *problems, "--json", TMPDIR=scratch)
+        rows = [json.loads(line) for line in out.splitlines()]
+        self.assertEqual([r["problem"] for r in rows], problems)
+        for row in rows:
+            self.assertLessEqual(row["min_us"], row["median_us"])
+            self.assertGreater(row["plan_compiled_us"], row["plan_memory_us"])
+        self.assertEqual(rows[0]["bytes"], 4 * (60 + 60 + 3 + 3))
+        self.assertEqual(rows[1]["bytes"], 2 * (60 + 60) + 4 * (3 + 3))
+        self.assertEqual(os.listdir(scratch), [])
+
+    def test_check(self):
+        done = clnorm("check", "--json")
+        rows = [json.loads(line) for line in done.stdout.splitlines()]
+        failed = [r for r in rows if r["status"] == "fail"]
+        self.assertEqual((done.returncode, failed), (0, []))
+        self.assertGreater(len(rows), 10)
+        keys = {"platform", "device", "problem", "target", "schedule", "status", "max_error", "tolerance"}
+        self.assertTrue(all(keys <= r.keys() for r in rows))
+        self.assertEqual({r["status"] for r in rows} - {"pass", "unsupported"}, set())
+
+
+if __name__ == "__main__":
+    sys.exit(unittest.main(verbosity=1))

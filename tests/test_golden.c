@@ -1,0 +1,162 @@
+/*
+ * Golden kernels: the files in tests/golden are what the generator emits, so that a change of
+ * generated code is seen in review. `test_golden --write` writes them anew.
+ */
+#include <locale.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include <clnorm/codegen.h>
+
+static const struct golden {
+    const char *file, *problem;
+    enum clnorm_kind kind;
+} goldens[] = {
+    {"forward_nchw_cpu", "forward nchw f32 ?x64x? +scale +shift", CLNORM_KIND_CPU},
+    {"forward_nchw_gpu", "forward nchw f32 ?x64x? +scale +shift +running", CLNORM_KIND_GPU},
+    {"forward_nchw_fpga", "forward nchw f32 ?x64x? +scale +shift", CLNORM_KIND_FPGA},
+    {"forward_nhwc_cpu", "forward nhwc f16 ?x64x56x56 +scale +shift +add +relu +running",
+     CLNORM_KIND_CPU},
+    {"forward_nhwc_gpu", "forward nhwc f32 ?x64x?", CLNORM_KIND_GPU},
+    {"forward_nhwc_fpga", "forward nhwc bf16 ?x20x? +scale +shift +running +biased",
+     CLNORM_KIND_FPGA},
+    {"infer_nchw_cpu", "infer nchw f32 ?x64x? +scale +shift +relu", CLNORM_KIND_CPU},
+    {"infer_nhwc_gpu", "infer nhwc bf16 ?x257x? +scale +shift", CLNORM_KIND_GPU},
+    {"backward_nchw_cpu", "backward nchw f32 ?x64x? +scale +shift", CLNORM_KIND_CPU},
+    {"backward_nchw_gpu", "backward nchw f16 ?x64x? +scale +shift +add +relu +adam",
+     CLNORM_KIND_GPU},
+    {"backward_nhwc_cpu", "backward nhwc f64 ?x17x? +scale +shift +sgd", CLNORM_KIND_CPU},
+    {"backward_frozen_nhwc_gpu", "backward-frozen nhwc f32 ?x64x? +scale +shift", CLNORM_KIND_GPU},
+    {"moments_nchw_fpga", "moments nchw f32 ?x64x?", CLNORM_KIND_FPGA},
+    {"merge_cpu", "merge nchw f32 ?x64x?", CLNORM_KIND_CPU},
+    {"normalise_nchw_gpu", "normalise nchw f32 ?x64x? +scale +shift", CLNORM_KIND_GPU},
+    {"update_adam_gpu", "update nchw f32 ?x64x? +scale +shift +adam", CLNORM_KIND_GPU},
+};
+enum { GOLDEN_COUNT = sizeof goldens / sizeof *goldens };
+
+static struct clnorm_source emit(const struct golden *golden)
+{
+    char message[256];
+    struct clnorm_problem problem;
+    struct clnorm_schedule schedule;
+    struct clnorm_source source;
+    const struct clnorm_target target = clnorm_target_default(golden->kind);
+    if (clnorm_problem_parse(golden->problem, &problem, message, sizeof message) != CLNORM_OK ||
+        !clnorm_schedule_choose(&problem, &target, 0, &schedule) ||
+        clnorm_source_emit(&problem, &schedule, &source, message, sizeof message) != CLNORM_OK) {
+        fprintf(stderr, "test_golden: %s: %s\n", golden->problem, message);
+        exit(1);
+    }
+    return source;
+}
+
+static void path_of(const struct golden *golden, char *path, size_t size)
+{
+    snprintf(path, size, "%s/%s.cl", GOLDEN_DIRECTORY, golden->file);
+}
+
+static int write_all(void)
+{
+    for (unsigned i = 0; i < GOLDEN_COUNT; i++) {
+        char path[4096];
+        path_of(&goldens[i], path, sizeof path);
+        struct clnorm_source source = emit(&goldens[i]);
+        FILE *const file = fopen(path, "w");
+        if (!file || fwrite(source.text, 1, source.length, file) != source.length ||
+            fclose(file) != 0) {
+            perror(path);
+            return 1;
+        }
+        clnorm_source_free(&source);
+    }
+    return 0;
+}
+
+static void compare_with_file(const struct golden *golden)
+{
+    char path[4096];
+    path_of(golden, path, sizeof path);
+    struct clnorm_source source = emit(golden);
+    FILE *const file = fopen(path, "r");
+    if (!file)
+        fail_msg("%s is missing: run `test_golden --write`", path);
+    char *const text = calloc(1, source.length + 2);
+    assert_non_null(text);
+    const size_t length = fread(text, 1, source.length + 1, file);
+    fclose(file);
+    if (length != source.length || memcmp(text, source.text, length) != 0)
+        fail_msg("%s differs from what is emitted now: look at the difference after `test_golden "
+                 "--write`",
+                 path);
+    free(text);
+    clnorm_source_free(&source);
+}
+
+static void test_files(void **unused)
+{
+    (void)unused;
+    for (unsigned i = 0; i < GOLDEN_COUNT; i++)
+        compare_with_file(&goldens[i]);
+}
+
+static void test_comma_locale(void **unused)
+{
+    (void)unused;
+    static const char *const names[] = {"de_DE.UTF-8", "fr_FR.UTF-8", "de_DE.utf8", "de_DE"};
+    unsigned i = 0;
+    while (i < 4 && !setlocale(LC_ALL, names[i]))
+        i++;
+    if (i == 4)
+        skip();
+    char number[16];
+    snprintf(number, sizeof number, "%.1f", 0.5);
+    assert_string_equal(number, "0,5");
+    test_files(NULL);
+    setlocale(LC_ALL, "C");
+}
+
+/* No floating-point literal, no line over 100 columns but in the header comment, ASCII only, no directive
+ * left but #define and #pragma. */
+static void check_form(const char *text)
+{
+    for (const char *line = text; *line; line += strcspn(line, "\n") + 1) {
+        const size_t length = strcspn(line, "\n");
+        const int comment = strncmp(line, "//", 2) == 0;
+        assert_true(comment || length <= 100);
+        for (size_t i = 0; i < length; i++)
+            assert_true(line[i] >= ' ' && line[i] <= '~');
+        for (size_t i = 1; i + 1 < length && !comment; i++)
+            assert_false(line[i] == '.' && line[i - 1] >= '0' && line[i - 1] <= '9');
+        if (line[0] == '#')
+            assert_true(strncmp(line, "#define ", 8) == 0 || strncmp(line, "#pragma ", 8) == 0);
+    }
+}
+
+static void test_form(void **unused)
+{
+    (void)unused;
+    for (unsigned i = 0; i < GOLDEN_COUNT; i++) {
+        struct clnorm_source source = emit(&goldens[i]);
+        assert_int_equal(strlen(source.text), source.length);
+        check_form(source.text);
+        clnorm_source_free(&source);
+    }
+}
+
+int main(int count, char **arguments)
+{
+    if (count == 2 && strcmp(arguments[1], "--write") == 0)
+        return write_all();
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_files),
+        cmocka_unit_test(test_comma_locale),
+        cmocka_unit_test(test_form),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

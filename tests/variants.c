@@ -1,0 +1,73 @@
+#include "variants.h"
+
+static const struct {
+    int64_t batch, channels, spatial;
+} extents[] = {{CLNORM_ANY, 64, CLNORM_ANY}, {4, 20, 96}, {CLNORM_ANY, 257, 1}};
+
+/* Default schedules only, or all. */
+static int visit_schedules(struct variant *v, int all, int (*visit)(void *, const struct variant *),
+                           void *user)
+{
+    for (int kind = CLNORM_KIND_CPU; kind < CLNORM_KIND_COUNT; kind++) {
+        const struct clnorm_target target = clnorm_target_default((enum clnorm_kind)kind);
+        v->kind = (enum clnorm_kind)kind;
+        for (unsigned i = 0; clnorm_schedule_choose(&v->problem, &target, i, &v->schedule); i++) {
+            const int ended = visit(user, v);
+            if (ended)
+                return ended;
+            if (!all || kind != CLNORM_KIND_CPU)
+                break;
+        }
+    }
+    return 0;
+}
+
+/* No legal flag can be added: the fullest sets, of which an operation has up to two (one for each
+ * optimiser). */
+static int is_full(struct clnorm_problem problem)
+{
+    const uint32_t flags = problem.flags;
+    for (uint32_t flag = 1; flag <= CLNORM_ADAM; flag *= 2) {
+        problem.flags = flags | flag;
+        if (problem.flags != flags && clnorm_problem_check(&problem, 0, 0) == CLNORM_OK)
+            return 0;
+    }
+    return 1;
+}
+
+static int visit_flags(struct variant *v, int (*visit)(void *, const struct variant *), void *user)
+{
+    for (uint32_t flags = 0; flags < 2 * CLNORM_ADAM; flags++) {
+        v->problem.flags = flags;
+        if (clnorm_problem_check(&v->problem, 0, 0) != CLNORM_OK)
+            continue;
+        const int ends = flags == 0 || is_full(v->problem);
+        if ((!ends || v->problem.dtype != CLNORM_F32) &&
+            v->problem.channels != extents[ends].channels)
+            continue;
+        if (!ends && v->problem.dtype != CLNORM_F32)
+            continue;
+        const int ended = visit_schedules(v, flags != 0 && ends, visit, user);
+        if (ended)
+            return ended;
+    }
+    return 0;
+}
+
+int visit_variants(int (*visit)(void *user, const struct variant *variant), void *user)
+{
+    int ended = 0;
+    for (int operation = 0; operation < CLNORM_OPERATION_COUNT && !ended; operation++)
+        for (int layout = 0; layout < CLNORM_LAYOUT_COUNT && !ended; layout++)
+            for (int dtype = 0; dtype < CLNORM_DTYPE_COUNT && !ended; dtype++)
+                for (unsigned i = 0; i < sizeof extents / sizeof *extents && !ended; i++) {
+                    struct variant v = {.problem = {.operation = (enum clnorm_operation)operation,
+                                                    .layout = (enum clnorm_layout)layout,
+                                                    .dtype = (enum clnorm_dtype)dtype,
+                                                    .batch = extents[i].batch,
+                                                    .channels = extents[i].channels,
+                                                    .spatial = extents[i].spatial}};
+                    ended = visit_flags(&v, visit, user);
+                }
+    return ended;
+}
