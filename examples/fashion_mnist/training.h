@@ -1,0 +1,22 @@
+/* training.h: one epoch of one network, and how good it is afterwards. */
+#ifndef TRAINING_H
+#define TRAINING_H
+
+#include "network.h"
+
+/* Points of the loss curve an epoch. */
+enum { POINTS = 20 };
+
+struct epoch {
+    double loss;           /* mean over the epoch, while training */
+    double points[POINTS]; /* the same for each twentieth of it */
+    double seconds;        /* of training alone */
+    double accuracy
+        [2]; /* on test images, by enum statistics; the same twice without batch normalization */
+};
+
+/* `title` goes before the progress on standard error. */
+struct epoch training_epoch(struct network *network, const struct dataset *train,
+                            const struct dataset *test, double rate, const char *title);
+
+#endif
