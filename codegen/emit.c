@@ -151,16 +151,11 @@ struct clnorm__values_list clnorm__emit_values(const struct clnorm_problem *p,
     return values;
 }
 
-static int is_name(char c)
-{
-    return c == '_' || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
-}
-
 static int uses_name(const char *text, const char *name)
 {
     const size_t length = strlen(name);
     for (const char *at = text; (at = strstr(at, name)) != NULL; at += length)
-        if ((at == text || !is_name(at[-1])) && !is_name(at[length]))
+        if ((at == text || !clnorm__is_word(at[-1])) && !clnorm__is_word(at[length]))
             return 1;
     return 0;
 }

@@ -78,19 +78,21 @@ int clnorm__may_split(const struct clnorm_problem *problem, const struct clnorm_
 }
 
 /* Cuts the extents into parts: as many as the schedule aims for over all tiles, first along the
- * batch, then in space. */
-static void cut(const struct clnorm_problem *problem, const struct clnorm_schedule *schedule,
-                struct clnorm_launches *plan)
+ * batch, then in
+ * space. Returns a bound on the number of parts that never falls as the extents grow. */
+static uint64_t cut(const struct clnorm_problem *problem, const struct clnorm_schedule *schedule,
+                    struct clnorm_launches *plan)
 {
     const uint64_t positions = plan->batch * plan->spatial;
-    uint64_t wanted = divide_up(schedule->parts, tile_count(problem, schedule));
-    wanted = at_least(at_most(wanted, positions / LEAST_POSITIONS), 1);
+    const uint64_t most = divide_up(schedule->parts, tile_count(problem, schedule));
+    const uint64_t wanted = at_least(at_most(most, positions / LEAST_POSITIONS), 1);
     const uint64_t batch_parts = at_least(at_most(wanted, plan->batch), 1);
     const uint64_t spatial_parts = divide_up(wanted, batch_parts);
     plan->batch_step = at_least(divide_up(plan->batch, batch_parts), 1);
     const uint64_t step = at_least(divide_up(plan->spatial, spatial_parts), 1);
     /* Whole vectors in every part but the last. */
     plan->spatial_step = divide_up(step, schedule->lanes) * schedule->lanes;
+    return 2 * wanted;
 }
 
 static struct clnorm_launch tiles_launch(const struct clnorm_problem *problem,
@@ -146,7 +148,7 @@ struct clnorm_launches clnorm_launches_plan(const struct clnorm_problem *problem
         .batch = first ? batch : 1,
         .spatial = first ? spatial : batch * spatial,
     };
-    cut(problem, schedule, &plan);
+    const uint64_t most_parts = cut(problem, schedule, &plan);
     if (fused) {
         plan.batch_step = at_least(plan.batch, 1);
         plan.spatial_step = at_least(plan.spatial, 1);
@@ -156,10 +158,10 @@ struct clnorm_launches clnorm_launches_plan(const struct clnorm_problem *problem
         plan_split(problem, schedule, &plan);
     }
     const uint64_t channels = (uint64_t)problem->channels;
-    if (traits.reduces)
-        plan.constants = plan.parts * traits.planes * channels;
     const uint64_t constants = traits.finishes && traits.maps ? 4 * channels : 0;
-    plan.workspace = (plan.constants + constants) * clnorm_dtype_parameter_size(problem->dtype);
+    const uint64_t sums = traits.reduces ? traits.planes * channels : 0;
+    plan.constants = plan.parts * sums;
+    plan.workspace = (most_parts * sums + constants) * clnorm_dtype_parameter_size(problem->dtype);
     return plan;
 }
 

@@ -111,7 +111,7 @@ enum clnorm_status clnorm__invalid(char *message, size_t size, const char *forma
 /* a*b <= limit without overflow, for a, b >= 0; unknown extents (-1) count as 1. */
 static int product_fits(int64_t *product, int64_t factor)
 {
-    const int64_t limit = INT64_C(1) << 62;
+    const int64_t limit = INT64_C(1) << 60;
     if (factor == CLNORM_ANY || factor == 0)
         return 1;
     if (*product > limit / factor)
@@ -178,7 +178,7 @@ enum clnorm_status clnorm_problem_check(const struct clnorm_problem *problem, ch
                                "batch and spatial extents must be 0 or more, or CLNORM_ANY");
     int64_t product = problem->channels;
     if (!product_fits(&product, problem->batch) || !product_fits(&product, problem->spatial))
-        return clnorm__invalid(message, size, "the tensor is too large: N*C*S must be below 2^62");
+        return clnorm__invalid(message, size, "the tensor is too large: N*C*S must be below 2^60");
     return check_flags(problem, message, size);
 }
 
@@ -293,7 +293,7 @@ static enum clnorm_status parse_dims(struct word word, struct clnorm_problem *pr
         if (!parse_extent(&at, end, &extent))
             return clnorm__invalid(
                 message, size,
-                "dims '%.*s': extents are numbers below 2^62 or `?`, joined by x "
+                "dims '%.*s': extents are numbers below 2^60 or `?`, joined by x "
                 "(as in 32x64x56x56 or ?x64x?)",
                 shown, word.start);
         if (rank == 0)

@@ -1,4 +1,5 @@
 #include "problem.h"
+#include "text.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -67,7 +68,7 @@ static uint32_t lanes_of(const struct row *row, const struct clnorm_problem *pro
 {
     const size_t real = clnorm_dtype_parameter_size(problem->dtype);
     uint32_t lanes = row->lanes ? row->lanes : power_below(target->vector_bytes / real);
-    lanes = least(lanes, 16);
+    lanes = least(least(lanes, 16), power_below(target->max_group)); /* also the finish group */
     if (row->walk == CLNORM_WALK_GROUP)
         return clnorm__channels_first(problem) ? lanes : 1;
     return clnorm__channels_first(problem) ? lanes
@@ -147,6 +148,16 @@ static int is_power(uint32_t value)
     return value > 0 && (value & (value - 1)) == 0;
 }
 
+/* The name goes into the text's header line. */
+static int is_name(const char name[24])
+{
+    size_t length = 0;
+    while (length < 24 &&
+           (clnorm__is_word(name[length]) || name[length] == '-' || name[length] == '.'))
+        length++;
+    return length < 24 && name[length] == 0;
+}
+
 static enum clnorm_status check_walk(const struct clnorm_schedule *s,
                                      const struct clnorm_problem *problem, char *message,
                                      size_t size)
@@ -181,6 +192,9 @@ enum clnorm_status clnorm_schedule_check(const struct clnorm_schedule *s,
 {
     if (!s || (unsigned)s->walk >= CLNORM_WALK_COUNT)
         return clnorm__invalid(message, size, "schedule: walk is not of enum clnorm_walk");
+    if (!is_name(s->name))
+        return clnorm__invalid(message, size,
+                               "schedule: the name has up to 23 letters, digits, dots or dashes");
     if (!is_power(s->lanes) || s->lanes > 16)
         return clnorm__invalid(message, size, "schedule: lanes must be 1, 2, 4, 8 or 16");
     if (!is_power(s->group) || s->group > 1024)

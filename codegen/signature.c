@@ -1,4 +1,5 @@
 #include "signature.h"
+#include "text.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -24,18 +25,13 @@ static const char *find_arguments(const char *text, const char *name)
     return NULL;
 }
 
-static int is_name(char c)
-{
-    return c == '_' || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
-}
-
 /* The name of an argument is the last word before the comma or parenthesis that ends it. */
 static int read_arguments(const char *at, struct clnorm_kernel *kernel)
 {
     for (;; at++) {
         const char *const end = at + strcspn(at, ",)");
         const char *start = end;
-        while (is_name(start[-1]))
+        while (clnorm__is_word(start[-1]))
             start--;
         const size_t length = (size_t)(end - start);
         if (kernel->arguments == CLNORM_MAX_KERNEL_ARGUMENTS ||

@@ -44,16 +44,11 @@ static int accept(struct condition *c, const char *token)
     return 1;
 }
 
-static int is_name(char c)
-{
-    return c == '_' || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
-}
-
 static int symbol_value(struct condition *c)
 {
     skip_blanks(c);
     size_t length = 0;
-    while (is_name(c->at[length]))
+    while (clnorm__is_word(c->at[length]))
         length++;
     for (const struct clnorm__symbol *s = c->in->symbols; s->name; s++)
         if (strlen(s->name) == length && strncmp(s->name, c->at, length) == 0) {

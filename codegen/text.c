@@ -47,3 +47,8 @@ void clnorm__text_free(struct clnorm__text *text)
     free(text->bytes);
     *text = (struct clnorm__text){0};
 }
+
+int clnorm__is_word(char c)
+{
+    return c == '_' || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+}

@@ -19,6 +19,9 @@ __attribute__((format(printf, 2, 3)))
 #endif
 void clnorm__text_print(struct clnorm__text *text, const char *format, ...);
 
+/* A letter, digit or underscore: part of an OpenCL C identifier. */
+int clnorm__is_word(char c);
+
 void clnorm__text_free(struct clnorm__text *text);
 
 #endif

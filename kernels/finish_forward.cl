@@ -45,8 +45,8 @@ void finish_channel(
         const real kept = total.count > 1 ? total.m2 / (total.count - 1) : var;
 #endif
         const real mean_before = r.running_mean[channel], var_before = r.running_var[channel];
-        r.running_mean[channel] = mean_before + r.momentum * (mean - mean_before);
-        r.running_var[channel] = var_before + r.momentum * (kept - var_before);
+        r.running_mean[channel] = (1 - r.momentum) * mean_before + r.momentum * mean;
+        r.running_var[channel] = (1 - r.momentum) * var_before + r.momentum * kept;
     }
 #endif
     r.constants[channel] = mean;

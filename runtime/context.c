@@ -32,8 +32,10 @@ static enum clnorm_status adopt_device(const struct clnorm_context_options *opti
 {
     size_t bytes = 0;
     cl_int code = clGetContextInfo(options->context, CL_CONTEXT_DEVICES, 0, NULL, &bytes);
-    if (code != CL_SUCCESS || bytes < sizeof(cl_device_id))
+    if (code != CL_SUCCESS)
         return refuse_call(report, code, "clGetContextInfo");
+    if (bytes < sizeof(cl_device_id))
+        return refuse(report, CLNORM_INVALID_ARGUMENT, "the given cl_context has no device");
     cl_device_id *const ids = malloc(bytes);
     if (!ids)
         return refuse(report, CLNORM_OUT_OF_MEMORY, "out of memory");

@@ -9,14 +9,27 @@
 /* clGetPlatformIDs of the ICD loader when no platform is there (cl_khr_icd). */
 #define PLATFORM_NOT_FOUND_KHR (-1001)
 
+static void copy_cut(const char *from, char *text, size_t size)
+{
+    const size_t length = strlen(from), kept = length < size ? length : size - 1;
+    memcpy(text, from, kept);
+    text[kept] = 0;
+}
+
 void clnorm__device_string(cl_device_id id, cl_device_info what, char *text, size_t size)
 {
     char all[1024] = "";
     if (clGetDeviceInfo(id, what, sizeof all - 1, all, NULL) != CL_SUCCESS)
         all[0] = 0;
-    const size_t length = strlen(all), kept = length < size ? length : size - 1;
-    memcpy(text, all, kept);
-    text[kept] = 0;
+    copy_cut(all, text, size);
+}
+
+static void platform_string(cl_platform_id id, cl_platform_info what, char *text, size_t size)
+{
+    char all[1024] = "";
+    if (clGetPlatformInfo(id, what, sizeof all - 1, all, NULL) != CL_SUCCESS)
+        all[0] = 0;
+    copy_cut(all, text, size);
 }
 
 static cl_uint device_uint(cl_device_id id, cl_device_info what)
@@ -59,15 +72,11 @@ cl_int clnorm__device_describe(cl_platform_id platform, cl_device_id id,
 {
     struct clnorm_device d = {.platform = platform, .device = id};
     cl_device_type type = 0;
-    cl_int code = clGetDeviceInfo(id, CL_DEVICE_TYPE, sizeof type, &type, NULL);
-    if (code == CL_SUCCESS)
-        code = clGetPlatformInfo(platform, CL_PLATFORM_NAME, sizeof d.platform_name,
-                                 d.platform_name, NULL);
-    if (code == CL_SUCCESS)
-        code = clGetPlatformInfo(platform, CL_PLATFORM_VERSION, sizeof d.platform_version,
-                                 d.platform_version, NULL);
+    const cl_int code = clGetDeviceInfo(id, CL_DEVICE_TYPE, sizeof type, &type, NULL);
     if (code != CL_SUCCESS)
         return code;
+    platform_string(platform, CL_PLATFORM_NAME, d.platform_name, sizeof d.platform_name);
+    platform_string(platform, CL_PLATFORM_VERSION, d.platform_version, sizeof d.platform_version);
     clnorm__device_string(id, CL_DEVICE_NAME, d.device_name, sizeof d.device_name);
     clnorm__device_string(id, CL_DEVICE_VENDOR, d.vendor, sizeof d.vendor);
     clnorm__device_string(id, CL_DEVICE_VERSION, d.version, sizeof d.version);
@@ -180,8 +189,8 @@ static size_t find_selected(const char *selector, const struct clnorm_device *de
 {
     char *end;
     const unsigned long index = strtoul(selector, &end, 10);
-    if (isdigit((unsigned char)selector[0]) && *end == 0)
-        return index < count ? index : count;
+    if (isdigit((unsigned char)selector[0]) && *end == 0 && index < count)
+        return index;
     for (size_t i = 0; i < count; i++) {
         char name[sizeof devices->platform_name + sizeof devices->device_name + 1];
         snprintf(name, sizeof name, "%s %s", devices[i].platform_name, devices[i].device_name);

@@ -62,6 +62,8 @@ enum clnorm_status clnorm__status_of(cl_int code)
     case CL_OUT_OF_HOST_MEMORY:
     case CL_INVALID_BUFFER_SIZE: /* larger than the device allocates at once */
         return CLNORM_OUT_OF_MEMORY;
+    case CL_INVALID_EVENT:
+    case CL_INVALID_EVENT_WAIT_LIST: return CLNORM_INVALID_ARGUMENT;
     default: return CLNORM_DEVICE_FAILED;
     }
 }

@@ -2,47 +2,6 @@
 
 #include <stdlib.h>
 
-static enum clnorm_status create_kernel(struct clnorm_context *context,
-                                        const struct clnorm__program *program,
-                                        const struct clnorm_kernel *source,
-                                        struct clnorm__step_kernel *kernel)
-{
-    cl_int code;
-    for (unsigned i = 0; i < source->arguments; i++)
-        if (!clnorm__binding_of(source->argument[i], &kernel->binding[i]))
-            return clnorm__fail(context, CLNORM_DEVICE_FAILED,
-                                "internal error: the kernel '%s' has an argument '%s' that "
-                                "the runtime does not know",
-                                source->name, source->argument[i]);
-    kernel->arguments = source->arguments;
-    kernel->kernel = clCreateKernel(program->opencl, source->name, &code);
-    return code == CL_SUCCESS ? CLNORM_OK : clnorm__fail_call(context, code, "clCreateKernel");
-}
-
-enum clnorm_status clnorm__kernels_create(struct clnorm_context *context,
-                                          const struct clnorm__program *program,
-                                          struct clnorm__step_kernels *kernels)
-{
-    *kernels = (struct clnorm__step_kernels){0};
-    enum clnorm_status status = CLNORM_OK;
-    for (unsigned i = 0; i < CLNORM_STEP_COUNT && status == CLNORM_OK; i++)
-        if (program->source.kernels[i].arguments > 0)
-            status =
-                create_kernel(context, program, &program->source.kernels[i], &kernels->step[i]);
-    if (status != CLNORM_OK)
-        clnorm__kernels_release(kernels);
-    return status;
-}
-
-void clnorm__kernels_release(struct clnorm__step_kernels *kernels)
-{
-    for (unsigned i = 0; i < CLNORM_STEP_COUNT; i++) {
-        if (kernels->step[i].kernel)
-            clReleaseKernel(kernels->step[i].kernel);
-        kernels->step[i].kernel = NULL;
-    }
-}
-
 /* The caller's schedule, or the library's choice for the problem on this device. */
 static enum clnorm_status choose_schedule(struct clnorm_context *context,
                                           const struct clnorm_problem *problem,
@@ -62,6 +21,11 @@ static enum clnorm_status choose_schedule(struct clnorm_context *context,
                             "schedule: group %u is larger than %s takes, %u",
                             (unsigned)schedule->group, context->device.device_name,
                             (unsigned)context->device.target.max_group);
+    const uint64_t tree = schedule->group * 4 * clnorm_dtype_parameter_size(problem->dtype);
+    if (schedule->walk == CLNORM_WALK_GROUP && tree > context->device.target.local_memory)
+        return clnorm__fail(context, CLNORM_UNSUPPORTED,
+                            "schedule: group %u needs more local memory than %s has",
+                            (unsigned)schedule->group, context->device.device_name);
     return CLNORM_OK;
 }
 

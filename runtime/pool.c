@@ -2,7 +2,8 @@
 
 #include "context.h"
 
-/* A buffer of the pool, in use or free. Free ones remember whom to wait for. */
+/* A buffer of the pool, in use or not. When not, work on it may still run: it may be handed to the
+ * same in-order queue at once, and to any other when `last` is complete. */
 struct clnorm__pooled {
     struct clnorm__pooled *next;
     cl_mem memory;
@@ -21,6 +22,20 @@ static size_t round_size(size_t bytes)
     return bytes > SIZE_MAX - step ? bytes : (bytes + step - 1) / step * step;
 }
 
+static int is_in_order(cl_command_queue queue)
+{
+    cl_command_queue_properties properties = CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE;
+    clGetCommandQueueInfo(queue, CL_QUEUE_PROPERTIES, sizeof properties, &properties, NULL);
+    return !(properties & CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE);
+}
+
+static int is_complete(cl_event event)
+{
+    cl_int status = CL_QUEUED;
+    clGetEventInfo(event, CL_EVENT_COMMAND_EXECUTION_STATUS, sizeof status, &status, NULL);
+    return status <= CL_COMPLETE; /* errors are negative: they have ended, too */
+}
+
 static void forget_use(struct clnorm__pooled *p)
 {
     if (p->queue)
@@ -31,45 +46,34 @@ static void forget_use(struct clnorm__pooled *p)
     p->last = NULL;
 }
 
-static int is_in_order(cl_command_queue queue)
-{
-    cl_command_queue_properties properties = CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE;
-    clGetCommandQueueInfo(queue, CL_QUEUE_PROPERTIES, sizeof properties, &properties, NULL);
-    return !(properties & CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE);
-}
-
-/* A free buffer of this size: best one last used on the same queue, else one whose last event tells
- * when it is free. */
 static struct clnorm__pooled *find_free(struct clnorm_context *context, size_t bytes,
                                         cl_command_queue queue)
 {
-    struct clnorm__pooled *other = NULL;
-    for (struct clnorm__pooled *p = context->pool; p; p = p->next) {
-        if (p->in_use || p->bytes != bytes)
-            continue;
-        if (p->queue == queue || (!p->queue && !p->last))
+    for (struct clnorm__pooled *p = context->pool; p; p = p->next)
+        if (!p->in_use && p->bytes == bytes &&
+            (p->queue == queue || (p->last && is_complete(p->last))))
             return p;
-        if (p->last)
-            other = p;
-    }
-    return other;
+    return NULL;
 }
 
-/* Frees all unused buffers. Memory still read by enqueued kernels is the driver's to keep until
- * they end. */
+/* Takes a buffer out of the pool. Work that still runs on it keeps it alive in the driver. */
+static void drop(struct clnorm_context *context, struct clnorm__pooled **at)
+{
+    struct clnorm__pooled *const p = *at;
+    *at = p->next;
+    context->pool_bytes -= p->bytes;
+    forget_use(p);
+    clReleaseMemObject(p->memory);
+    free(p);
+}
+
 static void trim(struct clnorm_context *context)
 {
     for (struct clnorm__pooled **at = &context->pool; *at;) {
-        struct clnorm__pooled *const p = *at;
-        if (p->in_use) {
-            at = &p->next;
-            continue;
-        }
-        *at = p->next;
-        context->pool_bytes -= p->bytes;
-        forget_use(p);
-        clReleaseMemObject(p->memory);
-        free(p);
+        if ((*at)->in_use)
+            at = &(*at)->next;
+        else
+            drop(context, at);
     }
 }
 
@@ -101,41 +105,44 @@ static enum clnorm_status allocate(struct clnorm_context *context, size_t bytes,
     return CLNORM_OK;
 }
 
-static enum clnorm_status acquire(struct clnorm_context *context, size_t bytes,
-                                  cl_command_queue queue, cl_mem *memory, cl_event *wait)
-{
-    struct clnorm__pooled *p = find_free(context, bytes, queue);
-    context->pool_hits += p != NULL;
-    if (!p) {
-        const enum clnorm_status status = allocate(context, bytes, &p);
-        if (status != CLNORM_OK)
-            return status;
-    }
-    *wait = NULL;
-    if (p->last && p->queue != queue) {
-        *wait = p->last; /* the reference goes to the caller */
-        p->last = NULL;
-    }
-    forget_use(p);
-    p->in_use = 1;
-    *memory = p->memory;
-    return CLNORM_OK;
-}
-
 enum clnorm_status clnorm_pool_acquire(struct clnorm_context *context, size_t bytes,
-                                       cl_command_queue queue, cl_mem *memory, cl_event *wait)
+                                       cl_command_queue queue, cl_mem *memory)
 {
-    if (!context || !memory || !wait)
+    if (!context || !memory)
         return CLNORM_INVALID_ARGUMENT;
     enum clnorm_status status = clnorm__check_process(context);
     if (status != CLNORM_OK)
         return status;
-    if (bytes == 0)
-        return clnorm__fail(context, CLNORM_INVALID_ARGUMENT, "a buffer of 0 bytes was asked for");
+    if (bytes == 0 || !queue)
+        return clnorm__fail(context, CLNORM_INVALID_ARGUMENT,
+                            "a pool buffer needs a size above 0 and the queue it is for");
+    const size_t rounded = round_size(bytes);
     pthread_mutex_lock(&context->pool_mutex);
-    status = acquire(context, round_size(bytes), queue, memory, wait);
+    struct clnorm__pooled *p = find_free(context, rounded, queue);
+    context->pool_hits += p != NULL;
+    if (!p)
+        status = allocate(context, rounded, &p);
+    if (status == CLNORM_OK) {
+        forget_use(p);
+        p->in_use = 1;
+        *memory = p->memory;
+    }
     pthread_mutex_unlock(&context->pool_mutex);
     return status;
+}
+
+/* Notes who still works on a buffer that is given back; when nothing can tell, it is dropped. */
+static void give_back(struct clnorm_context *context, struct clnorm__pooled **at,
+                      cl_command_queue in_order, cl_event last)
+{
+    struct clnorm__pooled *const p = *at;
+    p->in_use = 0;
+    if (in_order && clRetainCommandQueue(in_order) == CL_SUCCESS)
+        p->queue = in_order;
+    if (last && clRetainEvent(last) == CL_SUCCESS)
+        p->last = last;
+    if (!p->queue && !p->last)
+        drop(context, at);
 }
 
 enum clnorm_status clnorm_pool_release(struct clnorm_context *context, cl_mem memory,
@@ -143,20 +150,19 @@ enum clnorm_status clnorm_pool_release(struct clnorm_context *context, cl_mem me
 {
     if (!context)
         return CLNORM_INVALID_ARGUMENT;
-    const int in_order = queue && is_in_order(queue);
+    const enum clnorm_status status = clnorm__check_process(context);
+    if (status != CLNORM_OK)
+        return status;
+    const cl_command_queue in_order = queue && is_in_order(queue) ? queue : NULL;
     pthread_mutex_lock(&context->pool_mutex);
-    struct clnorm__pooled *p = context->pool;
-    while (p && (p->memory != memory || !p->in_use))
-        p = p->next;
-    if (p) {
-        p->in_use = 0;
-        if (in_order && clRetainCommandQueue(queue) == CL_SUCCESS)
-            p->queue = queue;
-        if (last && clRetainEvent(last) == CL_SUCCESS)
-            p->last = last;
-    }
+    struct clnorm__pooled **at = &context->pool;
+    while (*at && ((*at)->memory != memory || !(*at)->in_use))
+        at = &(*at)->next;
+    const int found = *at != NULL;
+    if (found)
+        give_back(context, at, in_order, last);
     pthread_mutex_unlock(&context->pool_mutex);
-    if (p)
+    if (found)
         return CLNORM_OK;
     return clnorm__fail(context, CLNORM_INVALID_ARGUMENT,
                         "the memory given back is not a pool buffer in use");
@@ -164,6 +170,8 @@ enum clnorm_status clnorm_pool_release(struct clnorm_context *context, cl_mem me
 
 void clnorm_pool_trim(struct clnorm_context *context)
 {
+    if (clnorm__check_process(context) != CLNORM_OK)
+        return;
     pthread_mutex_lock(&context->pool_mutex);
     trim(context);
     pthread_mutex_unlock(&context->pool_mutex);
@@ -171,7 +179,6 @@ void clnorm_pool_trim(struct clnorm_context *context)
 
 void clnorm__pool_free(struct clnorm_context *context)
 {
-    for (struct clnorm__pooled *p = context->pool; p; p = p->next)
-        p->in_use = 0;
-    trim(context);
+    while (context->pool)
+        drop(context, &context->pool);
 }

@@ -108,22 +108,28 @@ static int make_key(struct clnorm_context *context, const struct clnorm__program
     return clnorm__key_build(field, key);
 }
 
-static int load_stored(struct clnorm_context *context, struct clnorm__program *p,
-                       const struct clnorm__key *key)
+/*
+ * Loads the stored program, warm, when there is one: p->opencl is NULL afterwards when there is
+ * not. What the driver refuses is removed; when the device is out of memory, it is not the entry's
+ * fault.
+ */
+static enum clnorm_status load_stored(struct clnorm_context *context, struct clnorm__program *p,
+                                      const struct clnorm__key *key)
 {
     void *payload;
     size_t size;
     if (!clnorm__store_load(context->store, key, &payload, &size))
-        return 0;
-    int taken = build_from_binary(context, p, payload, size);
+        return CLNORM_OK;
+    const int taken = build_from_binary(context, p, payload, size);
     free(payload);
-    if (taken && clnorm__program_warm(context, p) != CLNORM_OK) {
-        release_program(p);
-        taken = 0;
-    }
-    if (!taken)
-        clnorm__store_reject(context->store, key);
-    return taken;
+    const enum clnorm_status status = taken ? clnorm__program_warm(context, p) : CLNORM_OK;
+    if (status == CLNORM_OK && taken)
+        return CLNORM_OK;
+    release_program(p);
+    if (status == CLNORM_OUT_OF_MEMORY)
+        return status;
+    clnorm__store_reject(context->store, key);
+    return CLNORM_OK;
 }
 
 /* Failing to store is harmless: the next process compiles again. */
@@ -169,8 +175,8 @@ static enum clnorm_status obtain(struct clnorm_context *context, struct clnorm__
     struct clnorm__key key;
     if (!make_key(context, p, &key))
         return clnorm__fail(context, CLNORM_OUT_OF_MEMORY, "out of memory");
-    enum clnorm_status status = CLNORM_OK;
-    if (!load_stored(context, p, &key)) {
+    enum clnorm_status status = load_stored(context, p, &key);
+    if (status == CLNORM_OK && !p->opencl) {
         status = build_from_source(context, p);
         if (status == CLNORM_OK)
             status = clnorm__program_warm(context, p);

@@ -1,3 +1,4 @@
+#include "checks.h"
 #include "plan.h"
 
 /* One run in progress. */
@@ -92,9 +93,6 @@ static enum clnorm_status launch_all(struct run *run, cl_mem pooled, cl_uint wai
     const cl_int flushed = clFlush(run->queue);
     if (code == CL_SUCCESS)
         code = flushed;
-    if (pooled && code != CL_SUCCESS)
-        clFinish(run->queue); /* what was enqueued may use the workspace; nothing else tells when it
-                                 ends */
     if (pooled)
         clnorm_pool_release(context, pooled, run->queue, last);
     if (code == CL_SUCCESS && event)
@@ -104,30 +102,18 @@ static enum clnorm_status launch_all(struct run *run, cl_mem pooled, cl_uint wai
     return code == CL_SUCCESS ? CLNORM_OK : clnorm__fail_call(context, code, "enqueueing a plan");
 }
 
-/* Takes the workspace from the pool, and the run's wait list with the event such a buffer may come
- * with. */
 static enum clnorm_status run_with_pool(struct run *run, const struct clnorm_arguments *arguments,
                                         const struct clnorm__extents *extents, cl_uint waits,
                                         const cl_event *wait, cl_event *event)
 {
     struct clnorm_context *const context = run->plan->context;
-    const struct clnorm_problem *const problem = &run->plan->program->problem;
     struct clnorm_buffer workspace = {0};
-    cl_event ready;
-    enum clnorm_status status = clnorm_pool_acquire(context, run->launches.workspace, run->queue,
-                                                    &workspace.memory, &ready);
+    const enum clnorm_status status =
+        clnorm_pool_acquire(context, run->launches.workspace, run->queue, &workspace.memory);
     if (status != CLNORM_OK)
         return status;
-    if (ready) {
-        const cl_int barrier = clEnqueueBarrierWithWaitList(run->queue, 1, &ready, NULL);
-        clReleaseEvent(ready);
-        if (barrier != CL_SUCCESS) {
-            clFinish(run->queue);
-            clnorm_pool_release(context, workspace.memory, run->queue, NULL);
-            return clnorm__fail_call(context, barrier, "clEnqueueBarrierWithWaitList");
-        }
-    }
-    clnorm__arguments_values(problem, arguments, extents, &run->launches, workspace, &run->values);
+    clnorm__arguments_values(&run->plan->program->problem, arguments, extents, &run->launches,
+                             workspace, &run->values);
     return launch_all(run, workspace.memory, waits, wait, event);
 }
 
@@ -140,10 +126,15 @@ enum clnorm_status clnorm_plan_run(struct clnorm_plan *plan, cl_command_queue qu
     struct clnorm_context *const context = plan->context;
     const struct clnorm_problem *const problem = &plan->program->problem;
     struct run run = {.plan = plan, .queue = queue};
+    if (waits == 0)
+        wait = NULL;
     struct clnorm__extents extents;
     enum clnorm_status status = clnorm__check_process(context);
     if (status == CLNORM_OK)
         status = check_queue(context, queue, &run.out_of_order);
+    if (status == CLNORM_OK && waits > 0 && !wait)
+        status = clnorm__fail(context, CLNORM_INVALID_ARGUMENT,
+                              "%u events to wait for, but wait is NULL", (unsigned)waits);
     if (status == CLNORM_OK)
         status = clnorm__arguments_extents(context, problem, arguments, &extents);
     if (status != CLNORM_OK)

@@ -61,7 +61,6 @@ static void channels_first_moments_are_exact(void **state)
     check_problem(*state, "moments nchw f32 4x4x64x64");
     check_problem(*state, "moments nchw f32 2x3x64");
     check_problem(*state, "moments nchw f16 8x2x512");
-    check_problem(*state, "moments nchw bf16 2x5x256");
     check_problem(*state, "moments nchw f64 8x4x512");
 }
 
@@ -69,17 +68,14 @@ static void channels_last_moments_are_exact(void **state)
 {
     check_problem(*state, "moments nhwc f32 4x4x64x64");
     check_problem(*state, "moments nhwc f32 2x33x32");
-    check_problem(*state, "moments nhwc f16 8x2x512");
     check_problem(*state, "moments nhwc bf16 2x17x256");
-    check_problem(*state, "moments nhwc f64 8x4x512");
     check_problem(*state, "moments nchw f32 512x19");
 }
 
 /* Equal values: nothing deviates, so any count at all is exact. */
 static void constant_channels_are_exact(void **state)
 {
-    static const char *const texts[] = {"moments nchw f32 3x5x77", "moments nhwc f32 3x5x77",
-                                        "moments nchw f32 1x2x1031", "moments nhwc f32 1x2x1031"};
+    static const char *const texts[] = {"moments nchw f32 3x5x77", "moments nhwc f32 1x2x1031"};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         struct clnorm_values values = values_of(texts[i], 0, 0, 1, CLNORM_DATA_CONSTANT, 12);
         struct job job = {.context = *state, .values = &values};

@@ -282,6 +282,8 @@ static void test_refuses_bad_arguments(void **state)
     expect_refusal(app, plan, app->queue, &a, "momentum");
     a = good, a.momentum = 1.5;
     expect_refusal(app, plan, app->queue, &a, "momentum");
+    assert_int_equal(clnorm_plan_run(plan, app->queue, &good, 1, NULL, NULL),
+                     CLNORM_INVALID_ARGUMENT);
     a = good, a.y = a.x; /* in place is fine */
     assert_int_equal(clnorm_plan_run(plan, app->queue, &a, 0, NULL, NULL), CLNORM_OK);
     clFinish(app->queue);
@@ -429,50 +431,98 @@ static void test_pool(void **state)
 {
     struct app *const app = *state;
     struct clnorm_context *const context = app->context;
+    const cl_command_queue own = clnorm_context_queue(context);
     cl_mem first, second, third;
-    cl_event wait;
+    size_t size;
     clnorm_pool_trim(context);
     assert_int_equal(clnorm_context_statistics(context).pool_bytes, 0);
-    assert_int_equal(clnorm_pool_acquire(context, 1000, app->queue, &first, &wait), CLNORM_OK);
-    assert_null(wait);
-    size_t size;
+    assert_int_equal(clnorm_pool_acquire(context, 1000, app->queue, &first), CLNORM_OK);
     assert_int_equal(clGetMemObjectInfo(first, CL_MEM_SIZE, sizeof size, &size, NULL), CL_SUCCESS);
     assert_true(size >= 1000);
-    assert_int_equal(clnorm_pool_acquire(context, 1000, app->queue, &second, &wait), CLNORM_OK);
+    assert_int_equal(clnorm_pool_acquire(context, 1000, app->queue, &second), CLNORM_OK);
     assert_ptr_not_equal(first, second);
+
+    /* The same in-order queue gets it back at once, another only when an event says so. */
     assert_int_equal(clnorm_pool_release(context, first, app->queue, NULL), CLNORM_OK);
     assert_int_equal(clnorm_pool_release(context, first, app->queue, NULL),
                      CLNORM_INVALID_ARGUMENT);
-    assert_int_equal(clnorm_pool_acquire(context, 1000, app->queue, &third, &wait), CLNORM_OK);
-    assert_ptr_equal(third, first); /* the same in-order queue: at once */
-    assert_null(wait);
-    assert_int_equal(clnorm_pool_release(context, first, app->queue, NULL), CLNORM_OK);
-    assert_int_equal(
-        clnorm_pool_acquire(context, 1000, clnorm_context_queue(context), &third, &wait),
-        CLNORM_OK);
-    assert_ptr_not_equal(third, first); /* another queue, and no event to wait for */
-    assert_int_equal(clnorm_pool_release(context, third, clnorm_context_queue(context), NULL),
-                     CLNORM_OK);
+    assert_int_equal(clnorm_pool_acquire(context, 1000, own, &third), CLNORM_OK);
+    assert_ptr_not_equal(third, first);
+    assert_int_equal(clnorm_pool_release(context, third, own, NULL), CLNORM_OK);
+    assert_int_equal(clnorm_pool_acquire(context, 1000, app->queue, &third), CLNORM_OK);
+    assert_ptr_equal(third, first);
+
     cl_int code;
     const cl_event last = clCreateUserEvent(app->opencl, &code);
+    const cl_command_queue other = clCreateCommandQueue(app->opencl, app->device, 0, &code);
     assert_int_equal(clnorm_pool_release(context, second, app->queue, last), CLNORM_OK);
-    cl_command_queue other = clCreateCommandQueue(app->opencl, app->device, 0, &code);
-    assert_int_equal(clnorm_pool_acquire(context, 1000, other, &third, &wait), CLNORM_OK);
-    assert_ptr_equal(third, second); /* with the event that says when */
-    assert_ptr_equal(wait, last);
+    assert_int_equal(clnorm_pool_acquire(context, 1000, other, &third), CLNORM_OK);
+    assert_ptr_not_equal(third, second); /* its work still runs */
     assert_int_equal(clSetUserEventStatus(last, CL_COMPLETE), CL_SUCCESS);
-    clReleaseEvent(wait);
+    cl_mem fourth;
+    assert_int_equal(clnorm_pool_acquire(context, 1000, other, &fourth), CLNORM_OK);
+    assert_ptr_equal(fourth, second);
     clReleaseEvent(last);
+
+    /* With neither an in-order queue nor an event nothing tells when it is free: it is dropped. */
+    const uint64_t before = clnorm_context_statistics(context).pool_bytes;
+    assert_int_equal(clnorm_pool_release(context, fourth, NULL, NULL), CLNORM_OK);
+    assert_true(clnorm_context_statistics(context).pool_bytes < before);
     assert_int_equal(clnorm_pool_release(context, third, other, NULL), CLNORM_OK);
+    assert_int_equal(clnorm_pool_release(context, first, app->queue, NULL), CLNORM_OK);
     clnorm_pool_trim(context);
     assert_int_equal(clnorm_context_statistics(context).pool_bytes, 0);
     clReleaseCommandQueue(other);
-    assert_int_equal(clnorm_pool_acquire(context, 0, app->queue, &third, &wait),
-                     CLNORM_INVALID_ARGUMENT);
-    assert_int_equal(clnorm_pool_acquire(context, SIZE_MAX / 2, app->queue, &third, &wait),
+
+    assert_int_equal(clnorm_pool_acquire(context, 0, app->queue, &third), CLNORM_INVALID_ARGUMENT);
+    assert_int_equal(clnorm_pool_acquire(context, 8, NULL, &third), CLNORM_INVALID_ARGUMENT);
+    assert_int_equal(clnorm_pool_acquire(context, SIZE_MAX / 2, app->queue, &third),
                      CLNORM_OUT_OF_MEMORY);
-    assert_int_equal(clnorm_pool_acquire(context, 1000, app->queue, &third, &wait), CLNORM_OK);
+    assert_int_equal(clnorm_pool_acquire(context, 1000, app->queue, &third), CLNORM_OK);
     assert_int_equal(clnorm_pool_release(context, third, app->queue, NULL), CLNORM_OK);
+}
+
+/* Plans can be made while the application's work waits on the context's own queue. */
+static void test_plans_wait_for_nobody(void **state)
+{
+    struct app *const app = *state;
+    cl_int code;
+    const cl_event gate = clCreateUserEvent(app->opencl, &code);
+    struct clnorm_plan *plan = plan_of(app->context, "forward nchw f32 ?x6x?");
+    const struct clnorm_arguments a = arguments_of(app);
+    const cl_command_queue own = clnorm_context_queue(app->context);
+    assert_int_equal(clnorm_plan_run(plan, own, &a, 1, &gate, NULL), CLNORM_OK);
+    clnorm_plan_release(plan);
+    plan = plan_of(app->context, "forward nchw f32 ?x6x? +relu"); /* would hang */
+    clnorm_plan_release(plan);
+    assert_int_equal(clSetUserEventStatus(gate, CL_COMPLETE), CL_SUCCESS);
+    read_and_check(app, own, 0, NULL);
+    clReleaseEvent(gate);
+}
+
+/* Sub-buffers of one parent that overlap are seen through. */
+static void test_sub_buffers(void **state)
+{
+    struct app *const app = *state;
+    cl_int code;
+    cl_uint bits;
+    assert_int_equal(
+        clGetDeviceInfo(app->device, CL_DEVICE_MEM_BASE_ADDR_ALIGN, sizeof bits, &bits, NULL),
+        CL_SUCCESS);
+    const size_t step = bits / 8, bytes = sizeof app->input;
+    const cl_mem parent = buffer(app->opencl, bytes + step, NULL);
+    const cl_buffer_region low = {0, bytes}, high = {step, bytes};
+    struct clnorm_arguments a = arguments_of(app);
+    a.x.memory = clCreateSubBuffer(parent, 0, CL_BUFFER_CREATE_TYPE_REGION, &low, &code);
+    assert_int_equal(code, CL_SUCCESS);
+    a.y.memory = clCreateSubBuffer(parent, 0, CL_BUFFER_CREATE_TYPE_REGION, &high, &code);
+    assert_int_equal(code, CL_SUCCESS);
+    struct clnorm_plan *const plan = plan_of(app->context, "forward nchw f32 ?x6x?");
+    expect_refusal(app, plan, app->queue, &a, "overlap");
+    clnorm_plan_release(plan);
+    clReleaseMemObject(a.x.memory);
+    clReleaseMemObject(a.y.memory);
+    clReleaseMemObject(parent);
 }
 
 /* A given workspace: the pool stays as it is. */
@@ -506,6 +556,8 @@ int main(void)
         cmocka_unit_test(test_refuses_bad_plans_and_contexts),
         cmocka_unit_test(test_threads_share_a_context),
         cmocka_unit_test(test_pool),
+        cmocka_unit_test(test_plans_wait_for_nobody),
+        cmocka_unit_test(test_sub_buffers),
         cmocka_unit_test(test_own_workspace),
         cmocka_unit_test(test_fork_is_refused),
     };

@@ -106,7 +106,7 @@ static int check_sizes(void *unused, const struct variant *v)
         for (size_t j = 0; j < sizeof sizes / sizeof *sizes; j++) {
             const uint64_t batch = p->batch == CLNORM_ANY ? sizes[i] : (uint64_t)p->batch;
             const uint64_t spatial = p->spatial == CLNORM_ANY ? sizes[j] : (uint64_t)p->spatial;
-            if (batch == 0 || spatial < (UINT64_C(1) << 62) / batch / (uint64_t)p->channels)
+            if (batch == 0 || spatial < (UINT64_C(1) << 60) / batch / (uint64_t)p->channels)
                 check_launches(v, batch, spatial);
         }
     return 0;

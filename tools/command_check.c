@@ -46,7 +46,6 @@ static int report_json(const struct check *check, const struct clnorm_verify_res
         {"target", result->target},
         {"schedule", result->schedule},
         {"status", status_names[result->status]},
-        {"detail", result->detail},
     };
     cJSON *const object = cJSON_CreateObject();
     for (size_t i = 0; i < ROWS(texts); i++)
@@ -114,7 +113,7 @@ static int run(const struct command *self, int argc, char **argv)
     };
     if (!check.json)
         printf("%s, %s\n", check.device->platform_name, check.device->device_name);
-    clnorm_verify_cases(context, settings.full ? 1 : 0, report, &check);
+    clnorm_verify_cases(context, settings.full ? CLNORM_EFFORT_FULL : CLNORM_EFFORT_QUICK, report, &check);
     if (check.progress)
         fprintf(stderr, "\r\033[K");
     status = check.status == DONE ? summary(&check) : check.status;

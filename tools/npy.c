@@ -267,7 +267,7 @@ static bool read_exactly(struct reader *reader, void *data, size_t size)
  * a moment only. */
 static bool read_header(struct reader *reader, struct npy_header *header)
 {
-    unsigned char fixed[12];
+    unsigned char fixed[12] = {0};
     if (read_some(reader, fixed, 8) < 0)
         return false;
     if (memcmp(fixed, "\x93NUMPY", 6) != 0)

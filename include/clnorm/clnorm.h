@@ -96,9 +96,12 @@ struct clnorm_context_options {
         device; /* a device of that context; NULL: its first, or, without context, the best */
     const char *device_selector; /* without device: index in clnorm_devices_list, or part of
                                     "platform device" name */
-    const char *cache_directory; /* NULL: CLNORM_CACHE_DIR, XDG_CACHE_HOME/clnorm,
-                                    HOME/.cache/clnorm, in this order, or none. "": no disk cache */
-    uint64_t cache_limit;        /* bytes on disk before the least recently used go; 0: 256 MiB */
+    /*
+     * NULL: CLNORM_CACHE_DIR (set but empty: no disk cache), else XDG_CACHE_HOME/clnorm, else
+     * HOME/.cache/clnorm, else none; relative ones are passed over. "": no disk cache.
+     */
+    const char *cache_directory;
+    uint64_t cache_limit; /* bytes on disk before the least recently used go; 0: 256 MiB */
     struct clnorm_blob_store store; /* used instead of the disk when get or set is not NULL */
     enum clnorm_kind kind;          /* schedules for this kind of device; 0: what the device is */
 };
@@ -172,7 +175,7 @@ CLNORM_API const struct clnorm_schedule *clnorm_plan_schedule(const struct clnor
 CLNORM_API const struct clnorm_source *clnorm_plan_source(const struct clnorm_plan *plan);
 
 /* Bytes of workspace a run with these extents needs; for extents the problem fixes, any value is
- * ignored. */
+ * ignored. It never falls as an extent grows: what is enough for the largest batch is enough. */
 CLNORM_API size_t clnorm_plan_workspace_size(const struct clnorm_plan *plan, int64_t batch,
                                              int64_t spatial);
 
@@ -189,10 +192,10 @@ struct clnorm_optimiser {
     double weight_decay; /* >= 0; added to the gradient times the parameter, as L2 regularisation */
     /* SGD: velocity = momentum*velocity + gradient; parameter -= learning_rate*velocity */
     double momentum;
-    double beta1;        /* Adam (Kingma and Ba 2014, algorithm 1); 0: 0.9 */
-    double beta2;        /* 0: 0.999 */
-    double epsilon;      /* added to sqrt(second moment); 0: 1e-8 */
-    uint64_t step;       /* Adam: 1 for the first step, counted by the caller */
+    double beta1;   /* Adam (Kingma and Ba 2014, algorithm 1); 0: 0.9 */
+    double beta2;   /* 0: 0.999 */
+    double epsilon; /* added to sqrt(second moment); 0: 1e-8 */
+    uint64_t step;  /* Adam: 1 for the first step, counted by the caller */
 };
 
 /*
@@ -220,7 +223,7 @@ struct clnorm_arguments {
     /*
      * Moments, 4*P out: count[C], mean[C], rest[C], m2[C]. The mean is the sum mean + rest, the
      * nearest float and what it lacks; m2 is the sum of squared deviations from it. The count is
-     * exact up to 2^24 in f32 (2^53 in f64) and rounded to nearest beyond.
+     * exact up to 2^24 in f32 (2^53 in f64), and beyond rounded to nearest by every merge.
      */
     struct clnorm_buffer moments;
     struct clnorm_buffer sums; /* 2*P out: sum of dy [C], sum of dy*xhat [C] */
@@ -271,20 +274,19 @@ CLNORM_API enum clnorm_status clnorm_plan_run(struct clnorm_plan *plan, cl_comma
 /* ---- Buffers: the context's pool ---- */
 
 /*
- * A buffer of at least `bytes` bytes for work on `queue`, new or used before. When *wait is not
- * NULL afterwards, work on the buffer must wait for it, and the caller releases it (never so for a
- * buffer given back to the same in-order queue). Out of device memory: unused pool buffers are
- * freed and the allocation tried once more. Give back with clnorm_pool_release. Errors:
- * CLNORM_INVALID_ARGUMENT (0 bytes), CLNORM_OUT_OF_MEMORY, CLNORM_DEVICE_FAILED.
+ * A buffer of at least `bytes` bytes for work on `queue`, new or used before: handed out again at
+ * once to the in-order queue it was last used on, and to any queue once the event it was given back
+ * with is complete; nothing ever has to be waited for. Out of device memory: unused pool buffers
+ * are freed and the allocation tried once more. Give back with clnorm_pool_release. Errors:
+ * CLNORM_INVALID_ARGUMENT (0 bytes, no queue), CLNORM_OUT_OF_MEMORY, CLNORM_DEVICE_FAILED.
  */
 CLNORM_API enum clnorm_status clnorm_pool_acquire(struct clnorm_context *context, size_t bytes,
-                                                  cl_command_queue queue, cl_mem *memory,
-                                                  cl_event *wait);
+                                                  cl_command_queue queue, cl_mem *memory);
 
 /*
- * Gives a buffer back while work on it may still run on `queue`: `last` is the event after which it
- * is free (retained; NULL: when the queue's work enqueued so far is done, in-order queues only).
- * Unknown memory: CLNORM_INVALID_ARGUMENT.
+ * Gives a buffer back while work on it may still run on `queue`; `last` is the event after which
+ * that is done (retained; NULL: not known). Without an event it serves the same in-order queue
+ * only; without either it is freed. Memory that is not of the pool: CLNORM_INVALID_ARGUMENT.
  */
 CLNORM_API enum clnorm_status clnorm_pool_release(struct clnorm_context *context, cl_mem memory,
                                                   cl_command_queue queue, cl_event last);

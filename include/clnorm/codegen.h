@@ -142,7 +142,7 @@ CLNORM_API void clnorm_problem_format(const struct clnorm_problem *problem,
                                       char text[CLNORM_PROBLEM_TEXT_SIZE]);
 
 /* CLNORM_OK, or CLNORM_INVALID_ARGUMENT with one line in message[size] as above. Checks fields,
- * flags, N*C*S < 2^62. */
+ * flags, N*C*S < 2^60. */
 CLNORM_API enum clnorm_status clnorm_problem_check(const struct clnorm_problem *problem,
                                                    char *message, size_t size);
 
@@ -277,12 +277,12 @@ struct clnorm_launches {
     uint64_t
         parts; /* sets of sums the reduction leaves: batch parts x spatial parts; 0 when M = 0 */
     uint64_t constants; /* where the per-channel constants start in the workspace, in parameters */
-    uint64_t workspace; /* bytes of workspace, 0 when none is needed */
+    uint64_t workspace; /* bytes; 0 when none is needed; never falls as extents grow */
 };
 
 /*
  * Plans the launches of a valid problem and schedule for N = batch, S = spatial (both >= 0, and
- * equal to the problem's where it fixes them; N*C*S < 2^62).
+ * equal to the problem's where it fixes them; N*C*S < 2^60).
  */
 CLNORM_API struct clnorm_launches clnorm_launches_plan(const struct clnorm_problem *problem,
                                                        const struct clnorm_schedule *schedule,

@@ -169,18 +169,19 @@ record tally_lane(const tally *t, const int lane)
 // ---- Optimiser: one step for one parameter ----
 
 typedef struct {
-    real learning_rate, weight_decay, beta1, beta2, correction1, correction2, adam_epsilon;
+    real learning_rate, weight_decay, weight1, weight2, correction1, correction2, adam_epsilon;
 } optimiser;
 
-// Kingma and Ba, "Adam: a method for stochastic optimization" (2014), algorithm 1; corrections
-// are 1 / (1 - beta^step).
+// Kingma and Ba, "Adam: a method for stochastic optimization" (2014), algorithm 1. Weights are
+// 1 - beta and corrections 1 / (1 - beta^step), from the host: here they would lose digits.
 void optimise(
     const optimiser by, global real *parameter, const real gradient, global real *state,
     const ulong channel)
 {
     const real slope = gradient + by.weight_decay * parameter[channel];
-    const real first = state[channel] + (1 - by.beta1) * (slope - state[channel]);
-    const real second = by.beta2 * state[CHANNELS + channel] + (1 - by.beta2) * slope * slope;
+    const real first = state[channel] + by.weight1 * (slope - state[channel]);
+    const real before = state[CHANNELS + channel];
+    const real second = before + by.weight2 * (slope * slope - before);
     state[channel] = first;
     state[CHANNELS + channel] = second;
     const real root = sqrt(second * by.correction2) + by.adam_epsilon;
@@ -377,14 +378,14 @@ void finish(
     global real *dscale, const ulong dscale_offset,
     global real *shift, const ulong shift_offset,
     global real *dshift, const ulong dshift_offset,
-    const real learning_rate, const real weight_decay, const real beta1, const real beta2,
+    const real learning_rate, const real weight_decay, const real weight1, const real weight2,
     const real correction1, const real correction2, const real adam_epsilon,
     global real *state, const ulong state_offset,
     global real *constants, const ulong constants_offset,
     global const real *parts, const ulong parts_offset, const ulong sets)
 {
     const optimiser by = {
-        learning_rate, weight_decay, beta1, beta2, correction1, correction2, adam_epsilon
+        learning_rate, weight_decay, weight1, weight2, correction1, correction2, adam_epsilon
     };
     const results r = {
         mean + mean_offset, count,
@@ -437,7 +438,7 @@ void fused(
     global real *dscale, const ulong dscale_offset,
     global real *shift, const ulong shift_offset,
     global real *dshift, const ulong dshift_offset,
-    const real learning_rate, const real weight_decay, const real beta1, const real beta2,
+    const real learning_rate, const real weight_decay, const real weight1, const real weight2,
     const real correction1, const real correction2, const real adam_epsilon,
     global real *state, const ulong state_offset,
     global real *constants, const ulong constants_offset,
@@ -451,7 +452,7 @@ void fused(
         y + y_offset,
     };
     const optimiser by = {
-        learning_rate, weight_decay, beta1, beta2, correction1, correction2, adam_epsilon
+        learning_rate, weight_decay, weight1, weight2, correction1, correction2, adam_epsilon
     };
     const results r = {
         mean + mean_offset, count,

@@ -163,7 +163,7 @@ typedef struct {
 // deviations from their mean.
 typedef struct {
     reals mean, rest, m2, m2_rest;
-    real count;
+    ulong count;
     reals sum, squares;
     uint left; // values until the block is full
 } tally;
@@ -201,13 +201,13 @@ void tally_close(tally *t)
     const uint open = block_size(t) - t->left;
     if (open == 0)
         return;
-    const real n = open, count = t->count + n;
+    const real n = open, before = t->count;
     const reals shift = t->sum / n;
     const reals delta = shift - t->rest;
-    const reals step = delta * (n / count);
-    pair_add(&t->m2, &t->m2_rest, (t->squares - t->sum * shift) + delta * (step * t->count));
+    const reals step = delta * (n / (before + n));
+    pair_add(&t->m2, &t->m2_rest, (t->squares - t->sum * shift) + delta * (step * before));
     pair_add(&t->mean, &t->rest, step);
-    t->count = count;
+    t->count += open;
     t->sum = 0;
     t->squares = 0;
     t->left = BLOCK;

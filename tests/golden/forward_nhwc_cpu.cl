@@ -171,7 +171,7 @@ typedef struct {
 // deviations from their mean.
 typedef struct {
     reals mean, rest, m2, m2_rest;
-    real count;
+    ulong count;
     reals sum, squares;
     uint left; // values until the block is full
 } tally;
@@ -209,13 +209,13 @@ void tally_close(tally *t)
     const uint open = block_size(t) - t->left;
     if (open == 0)
         return;
-    const real n = open, count = t->count + n;
+    const real n = open, before = t->count;
     const reals shift = t->sum / n;
     const reals delta = shift - t->rest;
-    const reals step = delta * (n / count);
-    pair_add(&t->m2, &t->m2_rest, (t->squares - t->sum * shift) + delta * (step * t->count));
+    const reals step = delta * (n / (before + n));
+    pair_add(&t->m2, &t->m2_rest, (t->squares - t->sum * shift) + delta * (step * before));
     pair_add(&t->mean, &t->rest, step);
-    t->count = count;
+    t->count += open;
     t->sum = 0;
     t->squares = 0;
     t->left = BLOCK;
@@ -272,8 +272,8 @@ void finish_channel(
     if (total.count > 0) {
         const real kept = total.count > 1 ? total.m2 / (total.count - 1) : var;
         const real mean_before = r.running_mean[channel], var_before = r.running_var[channel];
-        r.running_mean[channel] = mean_before + r.momentum * (mean - mean_before);
-        r.running_var[channel] = var_before + r.momentum * (kept - var_before);
+        r.running_mean[channel] = (1 - r.momentum) * mean_before + r.momentum * mean;
+        r.running_var[channel] = (1 - r.momentum) * var_before + r.momentum * kept;
     }
     r.constants[channel] = mean;
     r.constants[CHANNELS + channel] = rest;

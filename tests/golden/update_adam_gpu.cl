@@ -14,18 +14,19 @@
 // ---- Optimiser: one step for one parameter ----
 
 typedef struct {
-    real learning_rate, weight_decay, beta1, beta2, correction1, correction2, adam_epsilon;
+    real learning_rate, weight_decay, weight1, weight2, correction1, correction2, adam_epsilon;
 } optimiser;
 
-// Kingma and Ba, "Adam: a method for stochastic optimization" (2014), algorithm 1; corrections
-// are 1 / (1 - beta^step).
+// Kingma and Ba, "Adam: a method for stochastic optimization" (2014), algorithm 1. Weights are
+// 1 - beta and corrections 1 / (1 - beta^step), from the host: here they would lose digits.
 void optimise(
     const optimiser by, global real *parameter, const real gradient, global real *state,
     const ulong channel)
 {
     const real slope = gradient + by.weight_decay * parameter[channel];
-    const real first = state[channel] + (1 - by.beta1) * (slope - state[channel]);
-    const real second = by.beta2 * state[CHANNELS + channel] + (1 - by.beta2) * slope * slope;
+    const real first = state[channel] + by.weight1 * (slope - state[channel]);
+    const real before = state[CHANNELS + channel];
+    const real second = before + by.weight2 * (slope * slope - before);
     state[channel] = first;
     state[CHANNELS + channel] = second;
     const real root = sqrt(second * by.correction2) + by.adam_epsilon;
@@ -41,7 +42,7 @@ void finish(
     global const real *dscale, const ulong dscale_offset,
     global real *shift, const ulong shift_offset,
     global const real *dshift, const ulong dshift_offset,
-    const real learning_rate, const real weight_decay, const real beta1, const real beta2,
+    const real learning_rate, const real weight_decay, const real weight1, const real weight2,
     const real correction1, const real correction2, const real adam_epsilon,
     global real *state, const ulong state_offset)
 {
@@ -49,7 +50,7 @@ void finish(
     if (channel >= CHANNELS)
         return;
     const optimiser by = {
-        learning_rate, weight_decay, beta1, beta2, correction1, correction2, adam_epsilon
+        learning_rate, weight_decay, weight1, weight2, correction1, correction2, adam_epsilon
     };
     state += state_offset;
     optimise(by, scale + scale_offset, dscale[dscale_offset + channel], state, channel);
