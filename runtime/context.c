@@ -134,6 +134,9 @@ static enum clnorm_status open_context(struct clnorm_context *context,
         return status;
     cl_int code;
     context->queue = clCreateCommandQueue(context->opencl, context->device.device, 0, &code);
+    if (code == CL_SUCCESS)
+        context->warm_queue =
+            clCreateCommandQueue(context->opencl, context->device.device, 0, &code);
     if (code != CL_SUCCESS)
         return refuse_call(report, code, "clCreateCommandQueue");
     if (options->kind != CLNORM_KIND_AUTO)
@@ -185,6 +188,8 @@ void clnorm_context_release(struct clnorm_context *context)
         clnorm__pool_free(context);
         if (context->queue)
             clReleaseCommandQueue(context->queue);
+        if (context->warm_queue)
+            clReleaseCommandQueue(context->warm_queue);
         if (context->opencl)
             clReleaseContext(context->opencl);
     }

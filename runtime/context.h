@@ -16,7 +16,8 @@ struct clnorm_context {
     char device_vendor_id[16], opencl_c_version[128], address_bits[8];
     const char *build_options;
     cl_context opencl;
-    cl_command_queue queue;
+    cl_command_queue queue;      /* the caller's to use */
+    cl_command_queue warm_queue; /* for first runs of kernels only */
     pid_t process;
     struct clnorm__store *store;
 

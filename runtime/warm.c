@@ -1,11 +1,11 @@
-#include <string.h>
+#include <stdlib.h>
 
 #include "binding.h"
 
 /*
  * Drivers compile late: PoCL at the first enqueue of a kernel for a work-group size. Here each
  * kernel runs once, over as many tiles as it will ever have but over a single position (baked
- * extents: over all), on a queue and zeroed buffers of its own, so that it waits for nobody's work.
+ * extents: over all), on zeroed buffers and a queue that nobody else uses, so that it waits for nobody's work.
  */
 static struct clnorm__extents warm_extents(const struct clnorm__program *program)
 {
@@ -26,35 +26,47 @@ static int is_bound(const struct clnorm__step_kernels *kernels, unsigned role)
     return 0;
 }
 
-static cl_int clear(cl_command_queue queue, cl_mem memory, size_t bytes)
+static enum clnorm_status clear(struct clnorm_context *context, cl_mem memory, size_t bytes)
 {
-    cl_int code;
-    void *const mapped =
-        clEnqueueMapBuffer(queue, memory, CL_TRUE, CL_MAP_WRITE, 0, bytes, 0, NULL, NULL, &code);
-    if (code != CL_SUCCESS)
-        return code;
-    memset(mapped, 0, bytes);
-    return clEnqueueUnmapMemObject(queue, memory, mapped, 0, NULL, NULL);
+    void *const zeros = calloc(1, bytes);
+    if (!zeros)
+        return clnorm__fail(context, CLNORM_OUT_OF_MEMORY, "out of memory");
+    const cl_int code =
+        clEnqueueWriteBuffer(context->warm_queue, memory, CL_TRUE, 0, bytes, zeros, 0, NULL, NULL);
+    free(zeros);
+    return code == CL_SUCCESS ? CLNORM_OK
+                              : clnorm__fail_call(context, code, "clEnqueueWriteBuffer");
 }
 
 /* A zeroed buffer for each role that a kernel argument names. On failure some may be there. */
-static cl_int make_buffers(struct clnorm_context *context, cl_command_queue queue,
-                           const struct clnorm__program *program,
-                           const struct clnorm__step_kernels *kernels,
-                           struct clnorm__values *values)
+static enum clnorm_status acquire_buffers(struct clnorm_context *context,
+                                          const struct clnorm__program *program,
+                                          const struct clnorm__step_kernels *kernels,
+                                          struct clnorm__values *values)
 {
     const struct clnorm__extents extents = warm_extents(program);
-    cl_int code = CL_SUCCESS;
-    for (unsigned role = 0; role < CLNORM__BUFFER_COUNT && code == CL_SUCCESS; role++) {
+    enum clnorm_status status = CLNORM_OK;
+    for (unsigned role = 0; role < CLNORM__BUFFER_COUNT && status == CLNORM_OK; role++) {
         if (!is_bound(kernels, role))
             continue;
-        const size_t bytes = clnorm__buffer_bytes(&program->problem, role, &extents) + 64;
-        values->buffer[role].memory =
-            clCreateBuffer(context->opencl, CL_MEM_READ_WRITE, bytes, NULL, &code);
-        if (code == CL_SUCCESS)
-            code = clear(queue, values->buffer[role].memory, bytes);
+        cl_mem *const memory = &values->buffer[role].memory;
+        const uint64_t bytes = clnorm__buffer_bytes(&program->problem, role, &extents);
+        status = clnorm_pool_acquire(context, (bytes / 64 + 1) * 64, context->warm_queue, memory);
+        if (status == CLNORM_OK)
+            status = clear(context, *memory, (bytes / 64 + 1) * 64);
     }
-    return code;
+    return status;
+}
+
+/* They stay in the pool, but for whole tensors. */
+static void release_buffers(struct clnorm_context *context, const struct clnorm__program *program,
+                            const struct clnorm__values *values)
+{
+    for (unsigned role = 0; role < CLNORM__BUFFER_COUNT; role++)
+        if (values->buffer[role].memory)
+            clnorm_pool_release(context, values->buffer[role].memory, context->warm_queue, NULL);
+    if (program->schedule.baked)
+        clnorm_pool_trim(context);
 }
 
 static struct clnorm__values warm_values(const struct clnorm__program *program)
@@ -70,9 +82,9 @@ static struct clnorm__values warm_values(const struct clnorm__program *program)
     return values;
 }
 
-static cl_int run_once(cl_command_queue queue, const struct clnorm__program *program,
-                       const struct clnorm__step_kernel *kernel, enum clnorm_step step,
-                       const struct clnorm__values *values)
+static cl_int run_kernel(struct clnorm_context *context, const struct clnorm__program *program,
+                         const struct clnorm__step_kernel *kernel, enum clnorm_step step,
+                         const struct clnorm__values *values)
 {
     const struct clnorm_launch launch =
         clnorm_launch_of_step(&program->problem, &program->schedule, step);
@@ -81,40 +93,38 @@ static cl_int run_once(cl_command_queue queue, const struct clnorm__program *pro
         clnorm__kernel_bind(kernel->kernel, kernel->binding, kernel->arguments, values);
     if (code != CL_SUCCESS)
         return code;
-    return clEnqueueNDRangeKernel(queue, kernel->kernel, 3, NULL, global, local, 0, NULL, NULL);
+    return clEnqueueNDRangeKernel(context->warm_queue, kernel->kernel, 3, NULL, global, local, 0,
+                                  NULL, NULL);
 }
 
-static cl_int run_all(struct clnorm_context *context, cl_command_queue queue,
-                      const struct clnorm__program *program,
-                      const struct clnorm__step_kernels *kernels)
+static enum clnorm_status run_kernels(struct clnorm_context *context,
+                                      const struct clnorm__program *program,
+                                      const struct clnorm__step_kernels *kernels,
+                                      const struct clnorm__values *values)
 {
-    struct clnorm__values values = warm_values(program);
-    cl_int code = make_buffers(context, queue, program, kernels, &values);
+    cl_int code = CL_SUCCESS;
     for (unsigned i = 0; i < CLNORM_STEP_COUNT && code == CL_SUCCESS; i++)
         if (kernels->step[i].kernel)
-            code = run_once(queue, program, &kernels->step[i], (enum clnorm_step)i, &values);
-    const cl_int finished = clFinish(queue);
-    for (unsigned role = 0; role < CLNORM__BUFFER_COUNT; role++)
-        if (values.buffer[role].memory)
-            clReleaseMemObject(values.buffer[role].memory);
-    return code == CL_SUCCESS ? finished : code;
+            code = run_kernel(context, program, &kernels->step[i], (enum clnorm_step)i, values);
+    const cl_int finished = clFinish(context->warm_queue);
+    if (code == CL_SUCCESS)
+        code = finished;
+    return code == CL_SUCCESS ? CLNORM_OK
+                              : clnorm__fail_call(context, code, "the first run of a kernel");
 }
 
 enum clnorm_status clnorm__program_warm(struct clnorm_context *context,
                                         const struct clnorm__program *program)
 {
     struct clnorm__step_kernels kernels;
-    cl_int code;
-    const enum clnorm_status status = clnorm__kernels_create(context, program, &kernels);
+    enum clnorm_status status = clnorm__kernels_create(context, program, &kernels);
     if (status != CLNORM_OK)
         return status;
-    const cl_command_queue queue =
-        clCreateCommandQueue(context->opencl, context->device.device, 0, &code);
-    if (code == CL_SUCCESS) {
-        code = run_all(context, queue, program, &kernels);
-        clReleaseCommandQueue(queue);
-    }
+    struct clnorm__values values = warm_values(program);
+    status = acquire_buffers(context, program, &kernels, &values);
+    if (status == CLNORM_OK)
+        status = run_kernels(context, program, &kernels, &values);
+    release_buffers(context, program, &values);
     clnorm__kernels_release(&kernels);
-    return code == CL_SUCCESS ? CLNORM_OK
-                              : clnorm__fail_call(context, code, "the first run of a kernel");
+    return status;
 }

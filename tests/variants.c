@@ -4,11 +4,12 @@ static const struct {
     int64_t batch, channels, spatial;
 } extents[] = {{CLNORM_ANY, 64, CLNORM_ANY}, {4, 20, 96}, {CLNORM_ANY, 257, 1}};
 
-/* Default schedules only, or all. */
+/* All schedules, or the defaults of CPU and GPU. */
 static int visit_schedules(struct variant *v, int all, int (*visit)(void *, const struct variant *),
                            void *user)
 {
-    for (int kind = CLNORM_KIND_CPU; kind < CLNORM_KIND_COUNT; kind++) {
+    const int kinds = all ? CLNORM_KIND_COUNT : CLNORM_KIND_FPGA;
+    for (int kind = CLNORM_KIND_CPU; kind < kinds; kind++) {
         const struct clnorm_target target = clnorm_target_default((enum clnorm_kind)kind);
         v->kind = (enum clnorm_kind)kind;
         for (unsigned i = 0; clnorm_schedule_choose(&v->problem, &target, i, &v->schedule); i++) {
@@ -47,7 +48,7 @@ static int visit_flags(struct variant *v, int (*visit)(void *, const struct vari
             continue;
         if (!ends && v->problem.dtype != CLNORM_F32)
             continue;
-        const int ended = visit_schedules(v, flags != 0 && ends, visit, user);
+        const int ended = visit_schedules(v, is_full(v->problem), visit, user);
         if (ended)
             return ended;
     }

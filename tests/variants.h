@@ -13,7 +13,8 @@ struct variant {
 
 /*
  * Calls visit for each variant until it returns other than 0; returns that, or 0. Every legal flag
- * set in f32 under the default schedules; all dtypes and all schedules with no, and with all flags.
+ * set in f32 under the default schedules of CPU and GPU; every dtype with no flags likewise, and
+ * with all flags under all schedules.
  */
 int visit_variants(int (*visit)(void *user, const struct variant *variant), void *user);
 

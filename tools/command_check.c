@@ -113,7 +113,8 @@ static int run(const struct command *self, int argc, char **argv)
     };
     if (!check.json)
         printf("%s, %s\n", check.device->platform_name, check.device->device_name);
-    clnorm_verify_cases(context, settings.full ? CLNORM_EFFORT_FULL : CLNORM_EFFORT_QUICK, report, &check);
+    clnorm_verify_cases(context, settings.full ? CLNORM_EFFORT_FULL : CLNORM_EFFORT_QUICK, report,
+                        &check);
     if (check.progress)
         fprintf(stderr, "\r\033[K");
     status = check.status == DONE ? summary(&check) : check.status;
