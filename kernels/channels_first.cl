@@ -5,6 +5,7 @@ typedef struct {
     ulong batch, spatial, batch_step, spatial_step;
 } extents;
 
+#if FUSED
 ulong tile_first(void)
 {
     return get_group_id(0);
@@ -15,6 +16,7 @@ ulong tile_last(void)
     return get_group_id(0) + 1;
 }
 
+#endif
 #if REDUCE
 ulong part_index(void)
 {

@@ -62,16 +62,6 @@ typedef struct {
     ulong batch, spatial, batch_step, spatial_step;
 } extents;
 
-ulong tile_first(void)
-{
-    return get_group_id(0);
-}
-
-ulong tile_last(void)
-{
-    return get_group_id(0) + 1;
-}
-
 // A parameter of the channel, the same in each lane.
 reals channel_load(global const real *parameter, const ulong channel)
 {
