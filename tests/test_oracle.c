@@ -55,14 +55,14 @@ static char *tokens_of_kernel_file(const struct variant *v)
     struct clnorm__symbol symbols[CLNORM__SYMBOL_CAPACITY];
     clnorm__emit_symbols(&v->problem, &v->schedule, symbols);
     const struct clnorm__values_list values = clnorm__emit_values(&v->problem, &v->schedule);
-    size_t used = (size_t)snprintf(command, sizeof command, "cpp -P -undef -I%s", KERNELS);
+    size_t used = (size_t)snprintf(command, sizeof command, "cpp -P -undef -I'%s'", KERNELS);
     for (const struct clnorm__symbol *s = symbols; s->name; s++)
         used +=
             (size_t)snprintf(command + used, sizeof command - used, " -D%s=%d", s->name, s->value);
     for (unsigned i = 0; i < values.count; i++)
         used += (size_t)snprintf(command + used, sizeof command - used, " -D%s=%s",
                                  values.value[i].name, values.value[i].text);
-    snprintf(command + used, sizeof command - used, " %s/%s", KERNELS,
+    snprintf(command + used, sizeof command - used, " '%s/%s'", KERNELS,
              clnorm__problem_traits(&v->problem).file);
     return tokens_of(command);
 }
