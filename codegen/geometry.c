@@ -77,9 +77,11 @@ int clnorm__may_split(const struct clnorm_problem *problem, const struct clnorm_
                              (uint64_t)problem->spatial);
 }
 
-/* Cuts the extents into parts: as many as the schedule aims for over all tiles, first along the
- * batch, then in
- * space. Returns a bound on the number of parts that never falls as the extents grow. */
+/*
+ * Cuts the extents into parts: as many as the schedule aims for over all tiles, first along the
+ * batch, then in space. Returns a bound on the number of parts that never falls as the extents
+ * grow.
+ */
 static uint64_t cut(const struct clnorm_problem *problem, const struct clnorm_schedule *schedule,
                     struct clnorm_launches *plan)
 {

@@ -94,12 +94,13 @@ static struct clnorm_schedule fill(const struct row *row, const struct clnorm_pr
     return s;
 }
 
-/* A group walk needs a tree of records in local memory. */
-static int target_holds(const struct clnorm_schedule *s, const struct clnorm_problem *problem,
-                        const struct clnorm_target *target)
+int clnorm_schedule_fits(const struct clnorm_schedule *schedule,
+                         const struct clnorm_problem *problem, const struct clnorm_target *target)
 {
     const uint64_t record = 4 * clnorm_dtype_parameter_size(problem->dtype);
-    return s->walk == CLNORM_WALK_SERIAL || s->group * record <= target->local_memory;
+    const int folds = schedule->walk == CLNORM_WALK_GROUP;
+    return schedule->group <= target->max_group &&
+           (!folds || schedule->group * record <= target->local_memory);
 }
 
 int clnorm_schedule_choose(const struct clnorm_problem *problem, const struct clnorm_target *target,
@@ -110,7 +111,7 @@ int clnorm_schedule_choose(const struct clnorm_problem *problem, const struct cl
         if (rows[i].kinds & (1u << target->kind))
             chosen = i;
     struct clnorm_schedule s = fill(&rows[chosen], problem, target);
-    if (!target_holds(&s, problem, target)) {
+    if (!clnorm_schedule_fits(&s, problem, target)) {
         chosen = ROW_COUNT - 1;
         s = fill(&rows[chosen], problem, target);
     }
@@ -118,7 +119,7 @@ int clnorm_schedule_choose(const struct clnorm_problem *problem, const struct cl
         if (i == ROW_COUNT)
             return 0;
         s = fill(&rows[i], problem, target);
-        if (i != chosen && target_holds(&s, problem, target) &&
+        if (i != chosen && clnorm_schedule_fits(&s, problem, target) &&
             clnorm_schedule_check(&s, problem, NULL, 0) == CLNORM_OK)
             index--;
     }

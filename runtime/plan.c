@@ -16,16 +16,13 @@ static enum clnorm_status choose_schedule(struct clnorm_context *context,
     *schedule = *options->schedule;
     if (clnorm_schedule_check(schedule, problem, message, sizeof message) != CLNORM_OK)
         return clnorm__fail(context, CLNORM_INVALID_ARGUMENT, "%s", message);
-    if (schedule->group > context->device.target.max_group)
+    const struct clnorm_target *const target = &context->device.target;
+    if (!clnorm_schedule_fits(schedule, problem, target))
         return clnorm__fail(context, CLNORM_UNSUPPORTED,
-                            "schedule: group %u is larger than %s takes, %u",
+                            "schedule: group %u is too large for %s: it takes %u work-items and "
+                            "has %llu bytes of local memory",
                             (unsigned)schedule->group, context->device.device_name,
-                            (unsigned)context->device.target.max_group);
-    const uint64_t tree = schedule->group * 4 * clnorm_dtype_parameter_size(problem->dtype);
-    if (schedule->walk == CLNORM_WALK_GROUP && tree > context->device.target.local_memory)
-        return clnorm__fail(context, CLNORM_UNSUPPORTED,
-                            "schedule: group %u needs more local memory than %s has",
-                            (unsigned)schedule->group, context->device.device_name);
+                            (unsigned)target->max_group, (unsigned long long)target->local_memory);
     return CLNORM_OK;
 }
 

@@ -62,21 +62,16 @@ static cl_int enqueue_all(struct run *run, cl_uint waits, const cl_event *wait, 
                                    : CL_SUCCESS;
     for (unsigned i = 0; i < run->launches.count; i++) {
         const int needs_event = run->out_of_order || (wanted && i + 1 == run->launches.count);
-        const int chained = i > 0 && run->out_of_order;
-        cl_event event = NULL, before = *last;
-        const cl_int code = enqueue(run, &run->launches.launch[i],
-                                    i == 0    ? waits
-                                    : chained ? 1
-                                              : 0,
-                                    i == 0    ? wait
-                                    : chained ? &before
-                                              : NULL,
-                                    needs_event ? &event : NULL);
+        cl_event event = NULL;
+        const cl_int code =
+            enqueue(run, &run->launches.launch[i], waits, wait, needs_event ? &event : NULL);
         if (code != CL_SUCCESS)
             return code;
-        if (before)
-            clReleaseEvent(before);
+        if (*last)
+            clReleaseEvent(*last);
         *last = event;
+        waits = run->out_of_order ? 1 : 0;
+        wait = run->out_of_order ? last : NULL;
     }
     return CL_SUCCESS;
 }

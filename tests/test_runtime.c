@@ -327,6 +327,15 @@ static void test_refuses_bad_plans_and_contexts(void **state)
     const struct clnorm_plan_options options = {.size = sizeof options, .schedule = &nonsense};
     assert_int_equal(clnorm_plan_create(app->context, &p, &options, &plan),
                      CLNORM_INVALID_ARGUMENT);
+    struct clnorm_target limits = clnorm_context_device(app->context)->target;
+    struct clnorm_schedule wide = {.walk = CLNORM_WALK_GROUP, .lanes = 1, .group = 1024, .tile = 1};
+    wide.block = wide.parts = 1;
+    limits.max_group = 512;
+    assert_int_equal(clnorm_schedule_fits(&wide, &p, &limits), 0);
+    limits.max_group = 1024, limits.local_memory = 1024 * 16;
+    assert_int_equal(clnorm_schedule_fits(&wide, &p, &limits), 1);
+    limits.local_memory--;
+    assert_int_equal(clnorm_schedule_fits(&wide, &p, &limits), 0);
     const struct clnorm_plan_options short_options = {.size = 1};
     assert_int_equal(clnorm_plan_create(app->context, &p, &short_options, &plan),
                      CLNORM_INVALID_ARGUMENT);

@@ -216,6 +216,12 @@ CLNORM_API enum clnorm_status clnorm_schedule_check(const struct clnorm_schedule
                                                     const struct clnorm_problem *problem,
                                                     char *message, size_t size);
 
+/* 1 when the target takes the schedule's work-groups, and the local memory that a group's tree of
+ * records needs. */
+CLNORM_API int clnorm_schedule_fits(const struct clnorm_schedule *schedule,
+                                    const struct clnorm_problem *problem,
+                                    const struct clnorm_target *target);
+
 /* ---- Source: OpenCL C text ---- */
 
 /* The steps a problem may need. A kernel of the source carries the step's name: reduce, finish,
