@@ -23,7 +23,7 @@ void clnorm__emit_symbols(const struct clnorm_problem *p, const struct clnorm_sc
     const enum clnorm_operation op = p->operation;
     const int first = clnorm__channels_first(p), frozen = op == CLNORM_BACKWARD_FROZEN;
     const int backward = op >= CLNORM_BACKWARD_SUMS && op <= CLNORM_BACKWARD_FROZEN;
-    const int edge = p->channels % (int64_t)clnorm__tile_channels(p, s) != 0;
+    const int serial = s->walk == CLNORM_WALK_SERIAL;
     const struct clnorm__symbol all[] = {
         {"F64", p->dtype == CLNORM_F64},
         {"F16", p->dtype == CLNORM_F16},
@@ -49,9 +49,11 @@ void clnorm__emit_symbols(const struct clnorm_problem *p, const struct clnorm_sc
         {"FUSED", clnorm__may_fuse(p, s)},
         {"SPLIT", clnorm__may_split(p, s)},
         {"CHANNELS_FIRST", first},
-        {"GROUP_WALK", s->walk == CLNORM_WALK_GROUP},
+        {"GROUP_WALK", !serial},
         {"SCALAR", s->lanes == 1},
-        {"EDGE", !first && edge},
+        {"NARROW", serial && !first && p->channels < (int64_t)s->lanes},
+        {"STREAMS", serial && s->stream > 0 && s->lanes > 1 && traits.maps},
+        {"FETCHES", serial && s->fetch},
         {"BAKED", s->baked != 0},
         {"FOLD_512", folds(s, 512)},
         {"FOLD_256", folds(s, 256)},
@@ -98,7 +100,13 @@ static void add_numbers(struct clnorm__values_list *values, const struct clnorm_
     add_number(values, "LANES", s->lanes);
     add_number(values, "GROUP", s->group);
     add_number(values, "FINISH_GROUP", clnorm__finish_group(s));
-    add_number(values, "TILE", clnorm__tile_channels(p, s));
+    add_number(values, "TILE", clnorm__group_channels(p, s));
+    add_number(values, "TALLIES", clnorm__tallies(p, s));
+    add_number(values, "TABLE", clnorm__table_size(p, s));
+    add_number(values, "COLUMNS", clnorm__tallies(p, s) * s->lanes);
+    add_number(values, "FAR", CLNORM__FAR / clnorm_dtype_size(p->dtype));
+    add_number(values, "NEAR", CLNORM__NEAR / clnorm_dtype_size(p->dtype));
+    add_number(values, "ABREAST", s->block < 4 ? s->block : 4);
     add_number(values, "BLOCK", s->block);
     add_number(values, "FIRST_BLOCK", s->block < 4 ? s->block : 4);
     add_number(values, "STATES", p->flags & CLNORM_ADAM ? 2 : 1);
@@ -108,10 +116,21 @@ static void add_numbers(struct clnorm__values_list *values, const struct clnorm_
         clnorm_launches_plan(p, s, (uint64_t)p->batch, (uint64_t)p->spatial);
     add_number(values, "BATCH", plan.batch);
     add_number(values, "SPATIAL", plan.spatial);
-    add_number(values, "BATCH_STEP", plan.batch_step);
-    add_number(values, "SPATIAL_STEP", plan.spatial_step);
     add_number(values, "ROWS", plan.spatial);
-    add_number(values, "ROWS_STEP", plan.spatial_step);
+}
+
+/* (int4)(0, 1, 2, 3): for choosing lanes by their number, in a type that masks reals. */
+static void add_masks(struct clnorm__values_list *values, const struct clnorm_problem *p,
+                      uint32_t lanes)
+{
+    const char *const word = p->dtype == CLNORM_F64 ? "long" : "int";
+    add_word(values, "mask_lanes", word, lanes, "");
+    struct clnorm__value *const v = &values->value[values->count++];
+    snprintf(v->name, sizeof v->name, "LANE_NUMBERS");
+    int used = snprintf(v->text, sizeof v->text, "((%s%" PRIu32 ")(0", word, lanes);
+    for (uint32_t i = 1; i < lanes; i++)
+        used += snprintf(v->text + used, sizeof v->text - (size_t)used, ", %" PRIu32, i);
+    snprintf(v->text + used, sizeof v->text - (size_t)used, "))");
 }
 
 static void add_types(struct clnorm__values_list *values, const struct clnorm_problem *p,
@@ -129,10 +148,6 @@ static void add_types(struct clnorm__values_list *values, const struct clnorm_pr
     add_word(values, "reals", types[p->dtype].real, s->lanes, "");
     add_word(values, "stored", types[p->dtype].stored, 1, "");
     add_word(values, "stored_lanes", types[p->dtype].stored, s->lanes, "");
-    add_word(values, "vload_reals", "vload", s->lanes, "");
-    add_word(values, "vstore_reals", "vstore", s->lanes, "");
-    add_word(values, "vload_stored", "vload", s->lanes, "");
-    add_word(values, "vstore_stored", "vstore", s->lanes, "");
     add_word(values, "vload_half_lanes", "vload_half", s->lanes, "");
     add_word(values, "vstore_half_lanes", "vstore_half", s->lanes, "_rte");
     add_word(values, "as_reals", "as_float", s->lanes, "");
@@ -140,6 +155,7 @@ static void add_types(struct clnorm__values_list *values, const struct clnorm_pr
     add_word(values, "bits_of_reals", "uint", s->lanes, "");
     add_word(values, "convert_bits", "convert_uint", s->lanes, "");
     add_word(values, "convert_stored", "convert_ushort", s->lanes, "");
+    add_masks(values, p, s->lanes);
 }
 
 struct clnorm__values_list clnorm__emit_values(const struct clnorm_problem *p,

@@ -7,11 +7,11 @@
 
 #include "specialise.h"
 
-enum { CLNORM__SYMBOL_CAPACITY = 48, CLNORM__VALUE_CAPACITY = 32 };
+enum { CLNORM__SYMBOL_CAPACITY = 48, CLNORM__VALUE_CAPACITY = 40 };
 
 struct clnorm__value {
     char name[24];
-    char text[32];
+    char text[88];
 };
 
 struct clnorm__values_list {

@@ -1,13 +1,32 @@
 #include "geometry.h"
 
-/* A slab so small that doing it in one place beats sharing it, in bytes. */
-#define SMALL_SLAB 32768
-/* Positions (n, s) per part at least: below, another part costs more than it brings. */
-#define LEAST_POSITIONS 512
+/* Work so small that one work-item (group) does it sooner than several would start, in bytes. */
+#define SMALL_WORK 32768
+/* Bytes of a part at least: below, another part costs more than it brings. */
+#define LEAST_PART 16384
+/* Positions (n, s) of a part at least, for the same reason: each part is merged in the end. */
+#define LEAST_POSITIONS 16
+/* Channels first: rows shorter than this are taken several at a time, in bytes. */
+#define LONG_ROW 32768
+/* Channels first: rows taken at a time at most, each with a tally of its own. */
+#define MOST_ROWS 16
+/* Channels last: tiles narrower than this use too little of what a cache fetches, in bytes. */
+#define LEAST_WIDTH 1024
+/* Columns of a table that has the channels more than once: fewer would mean short loops. */
+#define LEAST_CIRCLE 256
+/* Mapping parts need no merging: so many for each that a reduction would have. */
+#define MAP_PARTS 4
+/* A schedule aims for so many parts for each compute unit. */
+#define PARTS_PER_UNIT 4
 
 static uint64_t divide_up(uint64_t a, uint64_t b)
 {
     return a / b + (a % b != 0);
+}
+
+static uint64_t round_up(uint64_t a, uint64_t b)
+{
+    return divide_up(a, b) * b;
 }
 
 static uint64_t at_most(uint64_t a, uint64_t limit)
@@ -20,45 +39,152 @@ static uint64_t at_least(uint64_t a, uint64_t limit)
     return a > limit ? a : limit;
 }
 
-uint64_t clnorm__tile_channels(const struct clnorm_problem *problem,
-                               const struct clnorm_schedule *schedule)
+/* A problem with extents, as its kernels walk it: a single channel, and channels last, is one row of
+ * N*S positions. */
+struct work {
+    const struct clnorm_problem *problem;
+    const struct clnorm_schedule *schedule;
+    int serial, first;
+    uint64_t batch, spatial, channels;
+    uint64_t element; /* bytes */
+};
+
+static struct work work_of(const struct clnorm_problem *problem,
+                           const struct clnorm_schedule *schedule, uint64_t batch, uint64_t spatial)
 {
-    if (clnorm__channels_first(problem))
-        return 1;
-    return schedule->walk == CLNORM_WALK_GROUP ? schedule->tile : schedule->lanes;
+    const int first = clnorm__channels_first(problem), rows = first && problem->channels > 1;
+    return (struct work){
+        .problem = problem,
+        .schedule = schedule,
+        .serial = schedule->walk == CLNORM_WALK_SERIAL,
+        .first = first,
+        .batch = rows ? batch : 1,
+        .spatial = rows ? spatial : batch * spatial,
+        .channels = (uint64_t)problem->channels,
+        .element = clnorm_dtype_size(problem->dtype),
+    };
 }
 
-uint32_t clnorm__finish_group(const struct clnorm_schedule *schedule)
+static uint64_t positions(const struct work *work)
 {
-    if (schedule->walk == CLNORM_WALK_GROUP)
-        return schedule->group < 64 ? schedule->group : 64;
-    return schedule->lanes;
+    return work->batch * work->spatial;
 }
 
-static uint64_t tile_count(const struct clnorm_problem *problem,
-                           const struct clnorm_schedule *schedule)
+/* ---- Tiles ---- */
+
+uint64_t clnorm__group_channels(const struct clnorm_problem *problem,
+                                const struct clnorm_schedule *schedule)
 {
-    return divide_up((uint64_t)problem->channels, clnorm__tile_channels(problem, schedule));
+    return clnorm__channels_first(problem) ? 1 : schedule->tile;
+}
+
+static uint64_t widest_tile(const struct work *work)
+{
+    return at_most(work->schedule->tile, work->channels);
+}
+
+/* Channels last, the last tile takes what would not fill a vector of the next. */
+static uint64_t widest_last_tile(const struct work *work)
+{
+    return at_most(work->schedule->tile + work->schedule->lanes - 1, work->channels);
+}
+
+static uint64_t tile_count(const struct work *work, uint64_t tile)
+{
+    if (!work->serial || work->first || work->channels < work->schedule->lanes)
+        return divide_up(work->channels, tile);
+    return (work->channels - work->schedule->lanes) / tile + 1;
+}
+
+uint64_t clnorm__tallies(const struct clnorm_problem *problem,
+                         const struct clnorm_schedule *schedule)
+{
+    const struct work work = work_of(problem, schedule, 1, 1);
+    if (work.first)
+        return at_most(widest_tile(&work), MOST_ROWS);
+    if (work.channels < schedule->lanes) /* as many rows as make whole vectors, side by side */
+        return work.channels;
+    return divide_up(widest_last_tile(&work), schedule->lanes);
+}
+
+uint64_t clnorm__table_size(const struct clnorm_problem *problem,
+                            const struct clnorm_schedule *schedule)
+{
+    const struct work work = work_of(problem, schedule, 1, 1);
+    if (work.first)
+        return widest_tile(&work);
+    return at_least(widest_last_tile(&work), LEAST_CIRCLE) + schedule->lanes - 1;
+}
+
+/* Rows of one channel that make a run worth starting. */
+static uint64_t rows_of_run(const struct work *work)
+{
+    const uint64_t rows = LONG_ROW / at_least(work->spatial * work->element, 1);
+    return at_least(at_most(at_most(rows, MOST_ROWS), widest_tile(work)), 1);
+}
+
+/* Channels in tiles as even as whole vectors allow. */
+static uint64_t even_tile(const struct work *work, uint64_t most)
+{
+    const uint64_t tiles = divide_up(work->channels, most);
+    const uint64_t tile = round_up(divide_up(work->channels, tiles), work->schedule->lanes);
+    return at_most(tile, most);
+}
+
+static uint64_t reduce_tile(const struct work *work)
+{
+    if (!work->serial)
+        return clnorm__group_channels(work->problem, work->schedule);
+    return work->first ? rows_of_run(work) : even_tile(work, widest_tile(work));
+}
+
+/* Bytes of one channel that a reduction reads. */
+static uint64_t slab_bytes(const struct work *work)
+{
+    return positions(work) * work->element * clnorm__problem_traits(work->problem).tensors_read;
+}
+
+/* As many channels as stay resident and leave a tile for each compute unit. */
+static uint64_t fused_tile(const struct work *work)
+{
+    if (!work->serial)
+        return clnorm__group_channels(work->problem, work->schedule);
+    const uint64_t slab = at_least(slab_bytes(work), 1), lanes = work->schedule->lanes;
+    const uint64_t units = at_least(work->schedule->parts / PARTS_PER_UNIT, 1);
+    uint64_t tile = work->first ? rows_of_run(work) : widest_tile(work);
+    if (work->channels > SMALL_WORK / slab)
+        tile = at_most(tile, at_least(work->channels / units, 1));
+    /* While a tile is written the next one comes in. */
+    tile = at_least(at_most(tile, work->schedule->resident / 2 / slab), 1);
+    if (work->first || tile == work->channels)
+        return tile;
+    return at_most(at_least(tile / lanes * lanes, lanes), work->channels);
+}
+
+/* ---- Fused or split ---- */
+
+static int is_wide(const struct work *work, uint64_t tile)
+{
+    return work->first || !work->serial || tile == work->channels ||
+           tile * work->element >= LEAST_WIDTH;
 }
 
 int clnorm__is_fused(const struct clnorm_problem *problem, const struct clnorm_schedule *schedule,
                      uint64_t batch, uint64_t spatial)
 {
-    const struct clnorm__traits traits = clnorm__problem_traits(problem);
-    if (!traits.reduces || schedule->resident == 0)
+    const struct work work = work_of(problem, schedule, batch, spatial);
+    if (!clnorm__problem_traits(problem).reduces || schedule->resident == 0)
         return 0;
     if (schedule->resident == UINT64_MAX)
         return 1;
     if (batch == 0 || spatial == 0)
         return 0;
-    const uint64_t bytes = clnorm_dtype_size(problem->dtype) * traits.tensors_read;
-    const uint64_t value_bytes = clnorm__tile_channels(problem, schedule) * bytes;
-    if (batch * spatial > schedule->resident / value_bytes)
+    const uint64_t tile = fused_tile(&work), slab = slab_bytes(&work);
+    if (slab > schedule->resident / tile || !is_wide(&work, tile))
         return 0;
-    /* One tile is one unit of work: with fewer tiles than compute units (parts are 4 a unit) some
-     * would idle. */
-    return tile_count(problem, schedule) >= divide_up(schedule->parts, 4) ||
-           batch * spatial <= SMALL_SLAB / value_bytes;
+    /* One tile is one unit of work: with fewer tiles than compute units some would idle. */
+    return tile_count(&work, tile) >= divide_up(schedule->parts, PARTS_PER_UNIT) ||
+           slab <= SMALL_WORK / tile;
 }
 
 int clnorm__may_fuse(const struct clnorm_problem *problem, const struct clnorm_schedule *schedule)
@@ -77,66 +203,100 @@ int clnorm__may_split(const struct clnorm_problem *problem, const struct clnorm_
                              (uint64_t)problem->spatial);
 }
 
-/*
- * Cuts the extents into parts: as many as the schedule aims for over all tiles, first along the
- * batch, then in space. Returns a bound on the number of parts that never falls as the extents
- * grow.
- */
-static uint64_t cut(const struct clnorm_problem *problem, const struct clnorm_schedule *schedule,
-                    struct clnorm_launches *plan)
+/* ---- Launches ---- */
+
+/* Parts worth making of all the work; never falls as the extents grow. */
+static uint64_t parts_wanted(const struct work *work, uint64_t most)
 {
-    const uint64_t positions = plan->batch * plan->spatial;
-    const uint64_t most = divide_up(schedule->parts, tile_count(problem, schedule));
-    const uint64_t wanted = at_least(at_most(most, positions / LEAST_POSITIONS), 1);
-    const uint64_t batch_parts = at_least(at_most(wanted, plan->batch), 1);
-    const uint64_t spatial_parts = divide_up(wanted, batch_parts);
-    plan->batch_step = at_least(divide_up(plan->batch, batch_parts), 1);
-    const uint64_t step = at_least(divide_up(plan->spatial, spatial_parts), 1);
+    const uint64_t rows = LEAST_PART / (work->channels * work->element);
+    return at_least(at_most(most, positions(work) / at_least(rows, LEAST_POSITIONS)), 1);
+}
+
+/* Cuts tiles into parts, about `wanted` in all: first along the batch, then in space. */
+static void cut(const struct work *work, uint64_t wanted, struct clnorm_launch *launch)
+{
+    const uint64_t each = divide_up(wanted, tile_count(work, launch->tile));
+    const uint64_t batch_parts = at_least(at_most(each, work->batch), 1);
+    const int whole_rows = work->first && launch->tile > 1;
+    const uint64_t spatial_parts = whole_rows ? 1 : divide_up(each, batch_parts);
+    const uint64_t step = at_least(divide_up(work->spatial, spatial_parts), 1);
+    launch->batch_step = at_least(divide_up(work->batch, batch_parts), 1);
     /* Whole vectors in every part but the last. */
-    plan->spatial_step = divide_up(step, schedule->lanes) * schedule->lanes;
-    return 2 * wanted;
+    launch->spatial_step = round_up(step, work->schedule->lanes);
 }
 
-static struct clnorm_launch tiles_launch(const struct clnorm_problem *problem,
-                                         const struct clnorm_schedule *schedule,
-                                         enum clnorm_step step, uint64_t batch_parts,
-                                         uint64_t spatial_parts)
+/* Mapping takes as many channels together as leave parts enough. */
+static uint64_t map_tile(const struct work *work, uint64_t wanted)
 {
-    return (struct clnorm_launch){
-        .step = step,
-        .global = {tile_count(problem, schedule) * schedule->group, batch_parts, spatial_parts},
-        .local = {schedule->group, 1, 1},
-    };
+    if (!work->serial || !work->first)
+        return reduce_tile(work);
+    const uint64_t tiles = divide_up(wanted, at_least(work->batch, 1));
+    const uint64_t tile = at_least(at_most(work->channels / tiles, widest_tile(work)), 1);
+    return tile < work->schedule->lanes ? tile
+                                        : tile / work->schedule->lanes * work->schedule->lanes;
 }
 
-static struct clnorm_launch finish_launch(const struct clnorm_problem *problem,
-                                          const struct clnorm_schedule *schedule)
+uint32_t clnorm__finish_group(const struct clnorm_schedule *schedule)
 {
-    const uint64_t group = clnorm__finish_group(schedule);
+    if (schedule->walk == CLNORM_WALK_GROUP)
+        return schedule->group < 64 ? schedule->group : 64;
+    return schedule->lanes;
+}
+
+static struct clnorm_launch launch_finish(const struct work *work)
+{
+    const uint64_t group = clnorm__finish_group(work->schedule);
     return (struct clnorm_launch){
         .step = CLNORM_STEP_FINISH,
-        .global = {divide_up((uint64_t)problem->channels, group) * group, 1, 1},
+        .global = {round_up(work->channels, group), 1, 1},
         .local = {group, 1, 1},
     };
 }
 
-/* Reduce, finish, map: those the operation has, over the parts that were cut. */
-static void plan_split(const struct clnorm_problem *problem, const struct clnorm_schedule *schedule,
-                       struct clnorm_launches *plan)
+static struct clnorm_launch launch_tiles(const struct work *work, enum clnorm_step step)
 {
-    const struct clnorm__traits traits = clnorm__problem_traits(problem);
-    const int empty = plan->batch == 0 || plan->spatial == 0;
-    const uint64_t batch_parts = empty ? 0 : divide_up(plan->batch, plan->batch_step);
-    const uint64_t spatial_parts = empty ? 0 : divide_up(plan->spatial, plan->spatial_step);
-    plan->parts = batch_parts * spatial_parts;
-    if (traits.reduces && !empty)
-        plan->launch[plan->count++] =
-            tiles_launch(problem, schedule, CLNORM_STEP_REDUCE, batch_parts, spatial_parts);
+    struct clnorm_launch launch = {.step = step, .local = {work->schedule->group, 1, 1}};
+    if (step == CLNORM_STEP_FUSED) {
+        launch.tile = fused_tile(work);
+        launch.batch_step = at_least(work->batch, 1);
+        launch.spatial_step = at_least(work->spatial, 1);
+    } else {
+        const uint64_t most = work->schedule->parts;
+        const int maps = step == CLNORM_STEP_MAP && work->serial;
+        const uint64_t wanted = parts_wanted(work, maps ? MAP_PARTS * most : most);
+        launch.tile = maps ? map_tile(work, wanted) : reduce_tile(work);
+        cut(work, wanted, &launch);
+    }
+    launch.global[0] = tile_count(work, launch.tile) * work->schedule->group;
+    launch.global[1] = at_least(divide_up(work->batch, launch.batch_step), 1);
+    launch.global[2] = at_least(divide_up(work->spatial, launch.spatial_step), 1);
+    return launch;
+}
+
+/* Reduce, finish, map: those the operation has. */
+static void plan_split(const struct work *work, struct clnorm_launches *plan)
+{
+    const struct clnorm__traits traits = clnorm__problem_traits(work->problem);
+    const int empty = positions(work) == 0;
+    if (traits.reduces && !empty) {
+        const struct clnorm_launch reduce = launch_tiles(work, CLNORM_STEP_REDUCE);
+        plan->parts = reduce.global[1] * reduce.global[2];
+        plan->launch[plan->count++] = reduce;
+    }
     if (traits.finishes)
-        plan->launch[plan->count++] = finish_launch(problem, schedule);
+        plan->launch[plan->count++] = launch_finish(work);
     if (traits.maps && !empty)
-        plan->launch[plan->count++] =
-            tiles_launch(problem, schedule, CLNORM_STEP_MAP, batch_parts, spatial_parts);
+        plan->launch[plan->count++] = launch_tiles(work, CLNORM_STEP_MAP);
+}
+
+/* Bytes of all tensors that mapping reads and writes. */
+static uint64_t mapped_bytes(const struct work *work)
+{
+    const struct clnorm__traits traits = clnorm__problem_traits(work->problem);
+    const uint32_t flags = work->problem->flags;
+    const uint64_t tensors = traits.tensors_read + 1 + (flags & CLNORM_ADD ? 1 : 0) +
+                             (flags & CLNORM_RELU && traits.tensors_read > 1 ? 1 : 0);
+    return positions(work) * work->channels * work->element * tensors;
 }
 
 struct clnorm_launches clnorm_launches_plan(const struct clnorm_problem *problem,
@@ -144,24 +304,19 @@ struct clnorm_launches clnorm_launches_plan(const struct clnorm_problem *problem
                                             uint64_t spatial)
 {
     const struct clnorm__traits traits = clnorm__problem_traits(problem);
-    const int first = clnorm__channels_first(problem);
-    const int fused = clnorm__is_fused(problem, schedule, batch, spatial);
-    struct clnorm_launches plan = {
-        .batch = first ? batch : 1,
-        .spatial = first ? spatial : batch * spatial,
-    };
-    const uint64_t most_parts = cut(problem, schedule, &plan);
-    if (fused) {
-        plan.batch_step = at_least(plan.batch, 1);
-        plan.spatial_step = at_least(plan.spatial, 1);
+    const struct work work = work_of(problem, schedule, batch, spatial);
+    struct clnorm_launches plan = {.batch = work.batch, .spatial = work.spatial};
+    plan.past = schedule->stream > 0 && mapped_bytes(&work) >= schedule->stream;
+    if (clnorm__is_fused(problem, schedule, batch, spatial)) {
         plan.parts = 1;
-        plan.launch[plan.count++] = tiles_launch(problem, schedule, CLNORM_STEP_FUSED, 1, 1);
+        plan.launch[plan.count++] = launch_tiles(&work, CLNORM_STEP_FUSED);
     } else {
-        plan_split(problem, schedule, &plan);
+        plan_split(&work, &plan);
     }
-    const uint64_t channels = (uint64_t)problem->channels;
-    const uint64_t constants = traits.finishes && traits.maps ? 4 * channels : 0;
-    const uint64_t sums = traits.reduces ? traits.planes * channels : 0;
+    const uint64_t constants = traits.finishes && traits.maps ? 4 * work.channels : 0;
+    const uint64_t sums = traits.reduces ? traits.planes * work.channels : 0;
+    /* cut() makes fewer than twice the parts it is asked for, and this never falls. */
+    const uint64_t most_parts = 2 * parts_wanted(&work, schedule->parts);
     plan.constants = plan.parts * sums;
     plan.workspace = (most_parts * sums + constants) * clnorm_dtype_parameter_size(problem->dtype);
     return plan;
@@ -171,7 +326,8 @@ struct clnorm_launch clnorm_launch_of_step(const struct clnorm_problem *problem,
                                            const struct clnorm_schedule *schedule,
                                            enum clnorm_step step)
 {
-    if (step == CLNORM_STEP_FINISH)
-        return finish_launch(problem, schedule);
-    return tiles_launch(problem, schedule, step, 1, 1);
+    const uint64_t batch = schedule->baked ? (uint64_t)problem->batch : 1;
+    const uint64_t spatial = schedule->baked ? (uint64_t)problem->spatial : 1;
+    const struct work work = work_of(problem, schedule, batch, spatial);
+    return step == CLNORM_STEP_FINISH ? launch_finish(&work) : launch_tiles(&work, step);
 }

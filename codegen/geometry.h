@@ -5,9 +5,19 @@
 
 #include "problem.h"
 
-/* Channels of one tile: what one work-item (serial) or group walks. */
-uint64_t clnorm__tile_channels(const struct clnorm_problem *problem,
-                               const struct clnorm_schedule *schedule);
+/* Bytes of a run over channels first that is far to ask ahead for, and how far is enough then. */
+enum { CLNORM__FAR = 65536, CLNORM__NEAR = 4096 };
+
+/* Channels of one group of the group walk. */
+uint64_t clnorm__group_channels(const struct clnorm_problem *problem,
+                                const struct clnorm_schedule *schedule);
+
+/* Serial walk: how many tallies a work-item keeps at most, and how many columns its table of
+ * constants has. */
+uint64_t clnorm__tallies(const struct clnorm_problem *problem,
+                         const struct clnorm_schedule *schedule);
+uint64_t clnorm__table_size(const struct clnorm_problem *problem,
+                            const struct clnorm_schedule *schedule);
 
 /* Work-group size of the finish kernel. */
 uint32_t clnorm__finish_group(const struct clnorm_schedule *schedule);

@@ -89,7 +89,7 @@ struct clnorm__traits clnorm__problem_traits(const struct clnorm_problem *proble
 
 int clnorm__channels_first(const struct clnorm_problem *problem)
 {
-    return problem->layout == CLNORM_NCHW && problem->spatial != 1;
+    return problem->channels == 1 || (problem->layout == CLNORM_NCHW && problem->spatial != 1);
 }
 
 int clnorm__extents_known(const struct clnorm_problem *problem)

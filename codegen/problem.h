@@ -20,8 +20,8 @@ struct clnorm__traits {
 /* The traits of a valid problem; frozen backward reduces only for the sums its flags ask for. */
 struct clnorm__traits clnorm__problem_traits(const struct clnorm_problem *problem);
 
-/* 1 when the walk is over channels first: nchw, unless S is known to be 1, where both layouts are
- * the same. */
+/* 1 when the walk is over channels first: nchw, and both layouts of a single channel. Of S known to
+ * be 1 both layouts are the same, and it is channels last. */
 int clnorm__channels_first(const struct clnorm_problem *problem);
 
 /* 1 when both extents are known. */

@@ -1,7 +1,6 @@
 #include "problem.h"
 #include "text.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 
 /*
@@ -15,29 +14,33 @@ struct row {
     enum clnorm_walk walk;
     uint32_t lanes; /* at most; 0: the target's vector width */
     uint32_t group; /* at most */
+    uint32_t tile;  /* at most */
     uint32_t block;
     uint32_t parts;    /* per compute unit */
     uint64_t resident; /* CACHE: the target's cache */
-    uint32_t baked;
+    uint64_t stream;   /* CACHE: the target's shared cache */
+    uint32_t fetch, baked;
 };
 
 #define KIND(k) (1u << CLNORM_KIND_##k)
 #define CACHE   (UINT64_MAX - 1)
 #define ALWAYS  UINT64_MAX
+#define SERIAL  CLNORM_WALK_SERIAL
+#define GROUPS  CLNORM_WALK_GROUP
 
 /* clang-format off */
 static const struct row rows[] = {
-    {"cpu",             KIND(CPU),  CLNORM_WALK_SERIAL, 0, 1,   32, 4, CACHE,  0},
-    {"gpu",             KIND(GPU),  CLNORM_WALK_GROUP,  1, 256, 32, 4, CACHE,  0},
-    {"fpga",            KIND(FPGA), CLNORM_WALK_SERIAL, 8, 1,   64, 1, ALWAYS, 0},
-    {"serial-split",    0,          CLNORM_WALK_SERIAL, 0, 1,   32, 4, 0,      0},
-    {"serial-fused",    0,          CLNORM_WALK_SERIAL, 4, 1,   8,  4, ALWAYS, 0},
-    {"serial-baked",    0,          CLNORM_WALK_SERIAL, 0, 1,   32, 4, CACHE,  1},
-    {"group-split",     0,          CLNORM_WALK_GROUP,  1, 64,  32, 4, 0,      0},
-    {"group-fused",     0,          CLNORM_WALK_GROUP,  1, 128, 8,  4, ALWAYS, 0},
-    {"group-vector",    0,          CLNORM_WALK_GROUP,  4, 64,  32, 4, CACHE,  0},
-    {"group-baked",     0,          CLNORM_WALK_GROUP,  1, 256, 32, 4, CACHE,  1},
-    {"plain",           ~0u,        CLNORM_WALK_SERIAL, 1, 1,   16, 2, 0,      0},
+    {"cpu",             KIND(CPU),  SERIAL, 0, 1,   1024, 32, 4, CACHE,  CACHE, 1, 0},
+    {"gpu",             KIND(GPU),  GROUPS, 1, 256, 32,   32, 4, CACHE,  0, 0, 0},
+    {"fpga",            KIND(FPGA), SERIAL, 8, 1,   8,    64, 1, ALWAYS, 0, 0, 0},
+    {"serial-split",    0,          SERIAL, 0, 1,   1024, 32, 4, 0,      CACHE, 1, 0},
+    {"serial-fused",    0,          SERIAL, 4, 1,   16,   8,  4, ALWAYS, 0, 0, 0},
+    {"serial-baked",    0,          SERIAL, 0, 1,   1024, 32, 4, CACHE,  CACHE, 1, 1},
+    {"group-split",     0,          GROUPS, 1, 64,  32,   32, 4, 0,      0, 0, 0},
+    {"group-fused",     0,          GROUPS, 1, 128, 32,   8,  4, ALWAYS, 0, 0, 0},
+    {"group-vector",    0,          GROUPS, 4, 64,  32,   32, 4, CACHE,  0, 0, 0},
+    {"group-baked",     0,          GROUPS, 1, 256, 32,   32, 4, CACHE,  0, 0, 1},
+    {"plain",           ~0u,        SERIAL, 1, 1,   1,    16, 2, 0,      0, 0, 0},
 };
 /* clang-format on */
 enum { ROW_COUNT = sizeof rows / sizeof *rows };
@@ -61,18 +64,31 @@ static uint32_t least(uint32_t a, uint32_t b)
     return a < b ? a : b;
 }
 
-/* Lanes a row gets for a problem: no wider than the target's registers or, channels last, than the
- * channels. */
+/* Lanes a row gets for a problem: no wider than the target's registers, and, where vectors hold
+ * channels or rows, not wider than these. */
 static uint32_t lanes_of(const struct row *row, const struct clnorm_problem *problem,
                          const struct clnorm_target *target)
 {
     const size_t real = clnorm_dtype_parameter_size(problem->dtype);
+    const int first = clnorm__channels_first(problem);
     uint32_t lanes = row->lanes ? row->lanes : power_below(target->vector_bytes / real);
     lanes = least(least(lanes, 16), power_below(target->max_group)); /* also the finish group */
-    if (row->walk == CLNORM_WALK_GROUP)
-        return clnorm__channels_first(problem) ? lanes : 1;
-    return clnorm__channels_first(problem) ? lanes
-                                           : least(lanes, power_above((uint64_t)problem->channels));
+    if (row->walk == CLNORM_WALK_GROUP && !first)
+        return 1;
+    if (row->walk == CLNORM_WALK_SERIAL && first && problem->channels > 1 && problem->spatial > 0)
+        return least(lanes, power_below((uint64_t)problem->spatial));
+    return lanes;
+}
+
+static uint32_t tile_of(const struct row *row, const struct clnorm_problem *problem,
+                        const struct clnorm_schedule *s)
+{
+    const int first = clnorm__channels_first(problem);
+    if (row->walk == CLNORM_WALK_SERIAL)
+        return first || row->tile >= s->lanes ? row->tile : s->lanes;
+    if (first)
+        return 1;
+    return least(least(row->tile, s->group), power_above((uint64_t)problem->channels));
 }
 
 static struct clnorm_schedule fill(const struct row *row, const struct clnorm_problem *problem,
@@ -82,15 +98,15 @@ static struct clnorm_schedule fill(const struct row *row, const struct clnorm_pr
         .walk = row->walk,
         .lanes = lanes_of(row, problem, target),
         .group = least(row->group, power_below(target->max_group)),
-        .tile = 1,
         .block = row->block,
         .parts = row->parts * target->compute_units,
         .resident = row->resident == CACHE ? target->cache : row->resident,
+        .stream = row->stream == CACHE ? target->shared_cache / 2 : row->stream,
+        .fetch = row->fetch,
         .baked = row->baked,
     };
     snprintf(s.name, sizeof s.name, "%s", row->name);
-    if (row->walk == CLNORM_WALK_GROUP && !clnorm__channels_first(problem))
-        s.tile = least(least(32, s.group), power_above((uint64_t)problem->channels));
+    s.tile = tile_of(row, problem, &s);
     return s;
 }
 
@@ -127,23 +143,6 @@ int clnorm_schedule_choose(const struct clnorm_problem *problem, const struct cl
     return 1;
 }
 
-static const char *const walk_names[CLNORM_WALK_COUNT] = {
-    [CLNORM_WALK_SERIAL] = "serial",
-    [CLNORM_WALK_GROUP] = "group",
-};
-
-void clnorm_schedule_format(const struct clnorm_schedule *s, char text[CLNORM_SCHEDULE_TEXT_SIZE])
-{
-    char resident[24] = "always";
-    if (s->resident != ALWAYS)
-        snprintf(resident, sizeof resident, "%" PRIu64, s->resident);
-    snprintf(text, CLNORM_SCHEDULE_TEXT_SIZE,
-             "%.23s: walk=%s lanes=%" PRIu32 " group=%" PRIu32 " tile=%" PRIu32 " block=%" PRIu32
-             " parts=%" PRIu32 " resident=%s baked=%" PRIu32,
-             s->name[0] ? s->name : "custom", walk_names[s->walk], s->lanes, s->group, s->tile,
-             s->block, s->parts, resident, s->baked);
-}
-
 static int is_power(uint32_t value)
 {
     return value > 0 && (value & (value - 1)) == 0;
@@ -159,20 +158,32 @@ static int is_name(const char name[24])
     return length < 24 && name[length] == 0;
 }
 
-static enum clnorm_status check_walk(const struct clnorm_schedule *s,
-                                     const struct clnorm_problem *problem, char *message,
-                                     size_t size)
+static enum clnorm_status check_serial(const struct clnorm_schedule *s,
+                                       const struct clnorm_problem *problem, char *message,
+                                       size_t size)
+{
+    if (s->group != 1)
+        return clnorm__invalid(message, size, "schedule: the serial walk has group 1");
+    if (s->tile < 1 || s->tile > 4096)
+        return clnorm__invalid(message, size, "schedule: tile must be 1 to 4096");
+    if (s->fetch > 1)
+        return clnorm__invalid(message, size, "schedule: fetch is 0 or 1");
+    if (!clnorm__channels_first(problem) && s->tile % s->lanes != 0)
+        return clnorm__invalid(message, size,
+                               "schedule: over channels last, tile must be a multiple of lanes");
+    return CLNORM_OK;
+}
+
+static enum clnorm_status check_groups(const struct clnorm_schedule *s,
+                                       const struct clnorm_problem *problem, char *message,
+                                       size_t size)
 {
     const int first = clnorm__channels_first(problem);
-    if (s->walk == CLNORM_WALK_SERIAL) {
-        if (s->group != 1 || s->tile != 1)
-            return clnorm__invalid(message, size,
-                                   "schedule: the serial walk has group 1 and tile 1");
-        return CLNORM_OK;
-    }
+    if (s->stream != 0 || s->fetch != 0)
+        return clnorm__invalid(message, size, "schedule: the group walk has stream 0 and fetch 0");
     if (first && s->tile != 1)
         return clnorm__invalid(message, size,
-                               "schedule: tile is for channels last; here it must be 1");
+                               "schedule: the group walk over channels first has tile 1");
     if (!is_power(s->tile) || s->tile > s->group)
         return clnorm__invalid(message, size,
                                "schedule: tile must be a power of two and at most group");
@@ -207,5 +218,6 @@ enum clnorm_status clnorm_schedule_check(const struct clnorm_schedule *s,
     if (s->baked > 1 || (s->baked && !clnorm__extents_known(problem)))
         return clnorm__invalid(message, size,
                                "schedule: baked is 0 or 1, and needs a problem without `?`");
-    return check_walk(s, problem, message, size);
+    return s->walk == CLNORM_WALK_SERIAL ? check_serial(s, problem, message, size)
+                                         : check_groups(s, problem, message, size);
 }

@@ -1,31 +1,80 @@
 
-// ---- Channels first: a tile is one channel, its parts are boxes of batch x spatial positions ----
+// ---- Channels first: a tile is some channels, its parts are boxes of batch x spatial ----
 
 typedef struct {
     ulong batch, spatial, batch_step, spatial_step;
+#if !GROUP_WALK
+    ulong tile;
+#endif
 } extents;
 
-#if FUSED
-ulong tile_first(void)
+#if GROUP_WALK
+ulong tile_first(const extents e)
 {
     return get_group_id(0);
 }
 
-ulong tile_last(void)
+ulong tile_last(const extents e)
 {
     return get_group_id(0) + 1;
 }
+#else
+ulong tile_first(const extents e)
+{
+    return get_group_id(0) * e.tile;
+}
 
+ulong tile_last(const extents e)
+{
+    return min(tile_first(e) + e.tile, (ulong)CHANNELS);
+}
 #endif
 #if REDUCE
+
 ulong part_index(void)
 {
     return get_group_id(1) * get_num_groups(2) + get_group_id(2);
 }
-
 #endif
+#if FETCHES
+
+// How far ahead of use values are asked for: the same run of the next image, or, where runs are
+// long, some lines.
+ulong run_distance(const extents e)
+{
+    return e.tile * e.spatial < FAR ? CHANNELS * e.spatial : NEAR;
+}
+#endif
+#if FETCHES && FUSED
+
+// From a value of this tile to its like in the next.
+ulong tile_distance(const extents e)
+{
+    return e.tile * e.spatial;
+}
+#endif
+#if DOT
+
 // A parameter of the channel, the same in each lane.
 reals channel_load(global const real *parameter, const ulong channel)
 {
     return (reals)(parameter[channel]);
 }
+#endif
+#if MAP && !GROUP_WALK
+
+// Behind a reduction the last parts are the nearest.
+ulong map_part(void)
+{
+#if REDUCE
+    return get_num_groups(1) - 1 - get_group_id(1);
+#else
+    return get_group_id(1);
+#endif
+}
+
+reals lanes_of(const real *one)
+{
+    return (reals)(*one);
+}
+#endif

@@ -35,17 +35,23 @@ void reduce_tile(const sources from, global real *parts, const extents e, local 
     const ulong s_last = min(s_first + e.spatial_step, e.spatial);
     const uint item = get_local_id(0);
     place p = place_start(n_last - n_first, (s_last - s_first) / LANES);
-    tally t = tally_start(from, channel);
+    const ulong start = ((n_first + p.row) * CHANNELS + channel) * e.spatial + s_first;
+    tally t = tally_start(
+        from, channel,
+        item < p.count ? load_values(from, start + p.column * LANES) : no_values());
+    uint open = 0, most = FIRST_BLOCK;
     for (ulong i = item; i < p.count; i += GROUP) {
         const ulong row = (n_first + p.row) * CHANNELS + channel;
         tally_add(&t, load_values(from, row * e.spatial + s_first + p.column * LANES));
+        if (++open == most) {
+            tally_close(&t, open);
+            open = 0;
+            most = BLOCK;
+        }
         place_next(&p);
     }
-    tally_close(&t);
-    record total = record_none();
-    for (int lane = 0; lane < LANES; lane++)
-        total = record_merge(total, tally_lane(&t, lane));
-    scratch[item] = total;
+    tally_close(&t, open);
+    scratch[item] = tally_total(&t);
     fold_group(scratch, item);
     if (item == 0)
         record_store(scratch[0], parts, part_index(), channel);

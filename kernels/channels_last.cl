@@ -1,30 +1,81 @@
 
-// ---- Channels last: a tile is TILE channels side by side, its parts are runs of rows ----
+// ---- Channels last: a tile is some channels side by side, its parts are runs of rows ----
 
 typedef struct {
     ulong rows, rows_step;
+#if !GROUP_WALK
+    ulong tile;
+#endif
 } extents;
 
-ulong tile_first(void)
+ulong tile_first(const extents e)
 {
+#if GROUP_WALK
     return get_group_id(0) * TILE;
-}
-
-ulong tile_last(void)
-{
-    return min(tile_first() + TILE, (ulong)CHANNELS);
-}
-
-// A parameter of the channels from `channel` on, one in each lane; the last channel stands in
-// beyond the end.
-reals channel_load(global const real *parameter, const ulong channel)
-{
-#if SCALAR
-    return parameter[min(channel, (ulong)CHANNELS - 1)];
 #else
-    real lane[LANES];
-    for (int i = 0; i < LANES; i++)
-        lane[i] = parameter[min(channel + i, (ulong)CHANNELS - 1)];
-    return vload_reals(0, lane);
+    return get_group_id(0) * e.tile;
 #endif
 }
+
+// The last tile takes what would not fill a vector of the next.
+ulong tile_last(const extents e)
+{
+#if GROUP_WALK
+    return min(tile_first(e) + TILE, (ulong)CHANNELS);
+#else
+    return get_group_id(0) + 1 == get_num_groups(0) ? CHANNELS : tile_first(e) + e.tile;
+#endif
+}
+#if FETCHES
+
+// How far ahead of use values are asked for: the next row, or, where a run is all there is, some
+// lines.
+ulong run_distance(const extents e)
+{
+    return e.tile < CHANNELS ? CHANNELS : NEAR;
+}
+#endif
+#if FETCHES && FUSED
+
+// From a value of this tile to its like in the next.
+ulong tile_distance(const extents e)
+{
+    return e.tile;
+}
+#endif
+#if DOT
+
+// A parameter of the channels from `channel` on, one in each lane.
+reals channel_load(global const real *parameter, const ulong channel)
+{
+#if GROUP_WALK
+    return parameter[min(channel, (ulong)CHANNELS - 1)];
+#elif SCALAR
+    return parameter[channel];
+#elif NARROW
+    real lane[LANES];
+    for (int i = 0; i < LANES; i++)
+        lane[i] = parameter[(channel + i) % CHANNELS];
+    return *(const loose_reals *)lane;
+#else
+    return *(global const loose_reals *)(parameter + channel);
+#endif
+}
+#endif
+#if MAP && !GROUP_WALK
+
+// Behind a reduction the last parts are the nearest.
+ulong map_part(void)
+{
+#if REDUCE
+    return get_num_groups(2) - 1 - get_group_id(2);
+#else
+    return get_group_id(2);
+#endif
+}
+
+reals lanes_of(const real *first)
+{
+    return *(const loose_reals *)first;
+}
+#endif

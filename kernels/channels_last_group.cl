@@ -4,14 +4,24 @@
 void reduce_tile(const sources from, global real *parts, const extents e, local record *scratch)
 {
     const uint item = get_local_id(0);
-    const ulong channel = tile_first() + item % TILE;
+    const ulong channel = tile_first(e) + item % TILE;
     const ulong first = get_group_id(2) * e.rows_step;
     const ulong last = channel < CHANNELS ? min(first + e.rows_step, e.rows) : 0;
-    tally t = tally_start(from, channel);
-    for (ulong row = first + item / TILE; row < last; row += GROUP / TILE)
+    const ulong start = first + item / TILE;
+    tally t = tally_start(
+        from, channel,
+        start < last ? load_values(from, start * CHANNELS + channel) : no_values());
+    uint open = 0, most = FIRST_BLOCK;
+    for (ulong row = start; row < last; row += GROUP / TILE) {
         tally_add(&t, load_values(from, row * CHANNELS + channel));
-    tally_close(&t);
-    scratch[item] = tally_lane(&t, 0);
+        if (++open == most) {
+            tally_close(&t, open);
+            open = 0;
+            most = BLOCK;
+        }
+    }
+    tally_close(&t, open);
+    scratch[item] = tally_total(&t);
     fold_group(scratch, item);
     if (item < TILE && channel < CHANNELS)
         record_store(scratch[item], parts, get_group_id(2), channel);
@@ -22,7 +32,7 @@ void reduce_tile(const sources from, global real *parts, const extents e, local 
 void map_tile(const targets t, const extents e)
 {
     const uint item = get_local_id(0);
-    const ulong channel = tile_first() + item % TILE;
+    const ulong channel = tile_first(e) + item % TILE;
     const ulong first = get_group_id(2) * e.rows_step;
     const ulong last = channel < CHANNELS ? min(first + e.rows_step, e.rows) : 0;
     const constants k = constants_load(t, channel);

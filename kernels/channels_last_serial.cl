@@ -1,40 +1,131 @@
-#if REDUCE
+#if REDUCE && NARROW
 
-// One work-item reduces LANES channels over the rows of its part.
+// The channels are fewer than the lanes: COLUMNS values, some rows side by side, are whole vectors.
 void reduce_tile(const sources from, global real *parts, const extents e)
 {
-    const ulong channel = tile_first();
     const ulong first = get_group_id(2) * e.rows_step, last = min(first + e.rows_step, e.rows);
-    tally t = tally_start(from, channel);
-#if EDGE
-    const int width = tile_last() - channel;
-    if (width < LANES) {
-        for (ulong row = first; row < last; row++)
-            tally_add(&t, load_some_values(from, row * CHANNELS + channel, width));
-    } else
+    const ulong end = last * CHANNELS;
+    ulong at = first * CHANNELS;
+    tally t[TALLIES];
+    for (uint i = 0; i < COLUMNS; i += LANES) {
+        const int count = clamp((long)(end - at) - i, 0l, (long)LANES);
+        t[i / LANES] = tally_start(from, i, load_some_values(from, at + i, count));
+    }
+    uint open = 0, most = FIRST_BLOCK;
+    for (; at + COLUMNS <= end; at += COLUMNS) {
+        for (uint i = 0; i < COLUMNS; i += LANES)
+            tally_add(&t[i / LANES], load_values(from, at + i));
+        if (++open == most) {
+            for (uint i = 0; i < COLUMNS / LANES; i++)
+                tally_close(&t[i], open);
+            open = 0;
+            most = BLOCK;
+        }
+    }
+    for (uint i = 0; i < COLUMNS; i += LANES) {
+        const int count = clamp((long)(end - at) - i, 0l, (long)LANES);
+        tally_add_some(
+            &t[i / LANES], load_some_values(from, at + i, count), lanes_below(count));
+        tally_close(&t[i / LANES], open + 1);
+    }
+    record total[CHANNELS];
+    for (uint i = 0; i < CHANNELS; i++)
+        total[i] = record_none();
+    for (uint i = 0; i < COLUMNS; i++)
+        total[i % CHANNELS] =
+            record_merge(total[i % CHANNELS], tally_lane(&t[i / LANES], i % LANES));
+    for (uint i = 0; i < CHANNELS; i++)
+        record_store(total[i], parts, get_group_id(2), i);
+}
+#elif REDUCE
+
+// One work-item reduces the tile's part, ABREAST rows at a time. The last vector of a row ends with
+// it, and may overlap the one before.
+void reduce_tile(const sources from, global real *parts, const extents e)
+{
+    const ulong channel = tile_first(e);
+    const uint width = tile_last(e) - channel, vectors = (width + LANES - 1) / LANES;
+    const ulong first = get_group_id(2) * e.rows_step, last = min(first + e.rows_step, e.rows);
+    tally t[TALLIES];
+    for (uint i = 0; i < vectors; i++) {
+        const ulong c = channel + min(i * LANES, width - LANES);
+        t[i] = tally_start(
+            from, c, first < last ? load_values(from, first * CHANNELS + c) : no_values());
+    }
+    uint most = FIRST_BLOCK;
+    for (ulong row = first; row < last;) {
+        const ulong begin = row, stop = min(row + most, last);
+        for (; row + ABREAST <= stop; row += ABREAST)
+            for (uint i = 0; i < vectors; i++) {
+                ulong at = row * CHANNELS + channel + min(i * LANES, width - LANES);
+                for (uint j = 0; j < ABREAST; j++, at += CHANNELS) {
+#if FETCHES
+                    fetch_values(from, at + ABREAST * CHANNELS);
 #endif
-    for (ulong row = first; row < last; row++)
-        tally_add(&t, load_values(from, row * CHANNELS + channel));
-    tally_close(&t);
-    for (ulong c = channel; c < tile_last(); c++)
-        record_store(tally_lane(&t, c - channel), parts, get_group_id(2), c);
+                    tally_add(&t[i], load_values(from, at));
+                }
+            }
+        for (; row < stop; row++)
+            for (uint i = 0; i < vectors; i++) {
+                const ulong at = row * CHANNELS + channel + min(i * LANES, width - LANES);
+                tally_add(&t[i], load_values(from, at));
+            }
+        for (uint i = 0; i < vectors; i++)
+            tally_close(&t[i], row - begin);
+        most = BLOCK;
+    }
+    for (uint i = 0; i < vectors; i++)
+#if SCALAR
+        record_store(tally_total(&t[i]), parts, get_group_id(2), channel + i);
+#else
+        tally_store(
+            &t[i], parts, get_group_id(2), channel + min(i * LANES, width - LANES));
+#endif
 }
 #endif
 #if MAP
 
+// Maps `length` values from `at` on, the first of which is of the tile's first channel. Vectors
+// stand where memory has them and go through the table's columns in a circle.
+void map_columns(
+    const targets t, const table *of, ulong at, const ulong length, const uint circle)
+{
+    const ulong end = at + length;
+    uint column = 0;
+#if !SCALAR
+    column = min(map_lead(t, at), length);
+    if (column > 0)
+        map_some_values(t, table_get(of, 0), at, column);
+    at += column;
+#endif
+    while (at + LANES <= end) {
+        const ulong stop = min(at + (circle - column), end + 1 - LANES);
+        for (; at < stop; at += LANES, column += LANES)
+            map_values(t, table_get(of, column), at);
+        if (column >= circle)
+            column -= circle;
+    }
+#if !SCALAR
+    if (at < end)
+        map_some_values(t, table_get(of, column), at, end - at);
+#endif
+}
+
+// The table has the tile's channels as often as they fit, and once more for LANES - 1 columns.
 void map_tile(const targets t, const extents e)
 {
-    const ulong channel = tile_first();
-    const ulong first = get_group_id(2) * e.rows_step, last = min(first + e.rows_step, e.rows);
-    const constants k = constants_load(t, channel);
-#if EDGE
-    const int width = tile_last() - channel;
-    if (width < LANES) {
+    const ulong channel = tile_first(e);
+    const uint width = tile_last(e) - channel, circle = (TABLE - LANES + 1) / width * width;
+    const ulong first = map_part() * e.rows_step, last = min(first + e.rows_step, e.rows);
+    table of;
+    for (uint i = 0; i < width; i++)
+        table_set(&of, i, factors_of(t, channel + i));
+    for (uint i = width; i < circle + LANES - 1; i++)
+        table_repeat(&of, i, i - width);
+    if (width == CHANNELS)
+        map_columns(t, &of, first * CHANNELS, (last - first) * CHANNELS, circle);
+    else
         for (ulong row = first; row < last; row++)
-            map_some_values(t, k, row * CHANNELS + channel, width);
-    } else
-#endif
-    for (ulong row = first; row < last; row++)
-        map_values(t, k, row * CHANNELS + channel);
+            map_columns(t, &of, row * CHANNELS + channel, width, circle);
 }
 #endif

@@ -1,7 +1,14 @@
-#if !BAKED
 #if CHANNELS_FIRST
-    const ulong batch, const ulong spatial, const ulong batch_step, const ulong spatial_step,
-#else
-    const ulong rows, const ulong rows_step,
+#if !BAKED
+    const ulong batch, const ulong spatial,
 #endif
+    const ulong batch_step, const ulong spatial_step,
+#else
+#if !BAKED
+    const ulong rows,
+#endif
+    const ulong rows_step,
+#endif
+#if !GROUP_WALK
+    const ulong tile,
 #endif

@@ -1,13 +1,17 @@
 #if CHANNELS_FIRST
 #if BAKED
-    const extents e = {BATCH, SPATIAL, BATCH_STEP, SPATIAL_STEP};
-#else
-    const extents e = {batch, spatial, batch_step, spatial_step};
+    const ulong batch = BATCH, spatial = SPATIAL;
 #endif
+    const extents e = {
+        batch, spatial, batch_step, spatial_step,
 #else
 #if BAKED
-    const extents e = {ROWS, ROWS_STEP};
-#else
-    const extents e = {rows, rows_step};
+    const ulong rows = ROWS;
 #endif
+    const extents e = {
+        rows, rows_step,
 #endif
+#if !GROUP_WALK
+        tile
+#endif
+    };

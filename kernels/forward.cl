@@ -57,23 +57,22 @@ void map(
 #endif
     global stored *y, const ulong y_offset,
 #include "extents_arguments.cl"
+#if STREAMS
+    const ulong past,
+#endif
     global const real *constants, const ulong constants_offset)
 {
 #include "extents_values.cl"
-    const targets t = {
-        x + x_offset,
-#if ADD
-        add + add_offset,
+#if FETCHES
+    const ulong ahead = run_distance(e);
 #endif
-        y + y_offset,
-        constants + constants_offset
-    };
+#include "normalise_values.cl"
     map_tile(t, e);
 }
 #endif
 #if FUSED
 
-// All of it, one group a tile: its values are read again while they are still near.
+// All of it in one launch.
 kernel __attribute__((reqd_work_group_size(GROUP, 1, 1)))
 void fused(
     global const stored *x, const ulong x_offset,
@@ -85,33 +84,20 @@ void fused(
 #endif
 #include "forward_arguments.cl"
 #include "extents_arguments.cl"
+#if MAP && STREAMS
+    const ulong past,
+#endif
     global real *parts, const ulong parts_offset)
 {
 #include "extents_values.cl"
 #include "forward_values.cl"
     const sources from = {x + x_offset};
-#if GROUP_WALK
-    local record scratch[GROUP];
-    reduce_tile(from, parts + parts_offset, e, scratch);
-    barrier(CLK_GLOBAL_MEM_FENCE);
-#else
-    reduce_tile(from, parts + parts_offset, e);
-#endif
-    for (ulong channel = tile_first() + get_local_id(0); channel < tile_last(); channel += GROUP)
-        finish_channel(r, parts + parts_offset, 1, channel);
 #if MAP
-#if GROUP_WALK
-    barrier(CLK_GLOBAL_MEM_FENCE);
+#if FETCHES
+    const ulong ahead = tile_distance(e);
 #endif
-    const targets t = {
-        x + x_offset,
-#if ADD
-        add + add_offset,
+#include "normalise_values.cl"
 #endif
-        y + y_offset,
-        constants + constants_offset
-    };
-    map_tile(t, e);
-#endif
+#include "fuse_call.cl"
 }
 #endif

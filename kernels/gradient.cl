@@ -14,44 +14,156 @@ typedef struct {
     global stored *dadd;
 #endif
     global const real *constants;
+#if STREAMS
+    ulong past; // 1: dx and dadd are stored past the caches
+#endif
+#if FETCHES
+    ulong ahead; // how far ahead of use values are asked for
+#endif
 } targets;
 
+// What a channel's values need.
+typedef struct {
+    real gain;
+#if !FROZEN
+    real mean, mean_dy, slope;
+#endif
+} factors;
+
+factors factors_of(const targets t, const ulong channel)
+{
+    factors k;
+    k.gain = t.constants[channel];
+#if !FROZEN
+    k.mean = t.constants[CHANNELS + channel];
+    k.mean_dy = t.constants[2ul * CHANNELS + channel];
+    k.slope = t.constants[3ul * CHANNELS + channel];
+#endif
+    return k;
+}
+
+// The same in each lane, or those of channels side by side.
 typedef struct {
     reals gain;
 #if !FROZEN
     reals mean, mean_dy, slope;
 #endif
 } constants;
+#if GROUP_WALK
 
 constants constants_load(const targets t, const ulong channel)
 {
+    const factors one = factors_of(t, channel);
     constants k;
-    k.gain = channel_load(t.constants, channel);
+    k.gain = one.gain;
 #if !FROZEN
-    k.mean = channel_load(t.constants + CHANNELS, channel);
-    k.mean_dy = channel_load(t.constants + 2ul * CHANNELS, channel);
-    k.slope = channel_load(t.constants + 3ul * CHANNELS, channel);
+    k.mean = one.mean;
+    k.mean_dy = one.mean_dy;
+    k.slope = one.slope;
 #endif
     return k;
 }
+#else
+
+// Those of a tile's channels.
+typedef struct {
+    real gain[TABLE];
+#if !FROZEN
+    real mean[TABLE], mean_dy[TABLE], slope[TABLE];
+#endif
+} table;
+
+void table_set(table *of, const uint i, const factors one)
+{
+    of->gain[i] = one.gain;
+#if !FROZEN
+    of->mean[i] = one.mean;
+    of->mean_dy[i] = one.mean_dy;
+    of->slope[i] = one.slope;
+#endif
+}
+#if !CHANNELS_FIRST
+
+void table_repeat(table *of, const uint i, const uint from)
+{
+    of->gain[i] = of->gain[from];
+#if !FROZEN
+    of->mean[i] = of->mean[from];
+    of->mean_dy[i] = of->mean_dy[from];
+    of->slope[i] = of->slope[from];
+#endif
+}
+#endif
+
+constants table_get(const table *of, const uint i)
+{
+    constants k;
+    k.gain = lanes_of(of->gain + i);
+#if !FROZEN
+    k.mean = lanes_of(of->mean + i);
+    k.mean_dy = lanes_of(of->mean_dy + i);
+    k.slope = lanes_of(of->slope + i);
+#endif
+    return k;
+}
+#if CHANNELS_FIRST && !SCALAR
+
+constants constants_choose(const mask_lanes which, const constants a, const constants b)
+{
+    constants k;
+    k.gain = which ? a.gain : b.gain;
+#if !FROZEN
+    k.mean = which ? a.mean : b.mean;
+    k.mean_dy = which ? a.mean_dy : b.mean_dy;
+    k.slope = which ? a.slope : b.slope;
+#endif
+    return k;
+}
+#endif
+#endif
+
+#if FROZEN
+reals gradient(const constants k, const reals dy)
+{
+    return k.gain * dy;
+}
+#else
+reals gradient(const constants k, const reals dy, const reals x)
+{
+    return k.gain * ((dy - k.mean_dy) - (x - k.mean) * k.slope);
+}
+#endif
 
 void map_values(const targets t, const constants k, const ulong at)
 {
+#if FETCHES
+    FETCH(t.dy + at + t.ahead);
+#if !FROZEN
+    FETCH(t.x + at + t.ahead);
+#endif
+#endif
     reals dy = load(t.dy + at);
 #if RELU
     dy = load(t.y + at) <= 0 ? (reals)0 : dy;
 #endif
 #if FROZEN
-    const reals dx = k.gain * dy;
+    const reals dx = gradient(k, dy);
 #else
-    const reals dx = k.gain * ((dy - k.mean_dy) - (load(t.x + at) - k.mean) * k.slope);
+    const reals dx = gradient(k, dy, load(t.x + at));
 #endif
+#if STREAMS
+    stream(dx, t.dx + at, t.past);
+#if ADD
+    stream(dy, t.dadd + at, t.past);
+#endif
+#else
     store(dx, t.dx + at);
 #if ADD
     store(dy, t.dadd + at);
 #endif
+#endif
 }
-#if !SCALAR
+#if !SCALAR && !GROUP_WALK
 
 void map_some_values(const targets t, const constants k, const ulong at, const int count)
 {
@@ -60,13 +172,18 @@ void map_some_values(const targets t, const constants k, const ulong at, const i
     dy = load_some(t.y + at, count) <= 0 ? (reals)0 : dy;
 #endif
 #if FROZEN
-    const reals dx = k.gain * dy;
+    store_some(gradient(k, dy), t.dx + at, count);
 #else
-    const reals dx = k.gain * ((dy - k.mean_dy) - (load_some(t.x + at, count) - k.mean) * k.slope);
+    store_some(gradient(k, dy, load_some(t.x + at, count)), t.dx + at, count);
 #endif
-    store_some(dx, t.dx + at, count);
 #if ADD
     store_some(dy, t.dadd + at, count);
 #endif
+}
+
+// How many values come before the first whose place in memory is that of a vector.
+ulong map_lead(const targets t, const ulong at)
+{
+    return -((size_t)(t.dx + at) / sizeof(stored)) % LANES;
 }
 #endif

@@ -53,11 +53,14 @@ typedef struct {
 
 // What each lane has seen: an open block, and the sums of the blocks before it as pairs.
 typedef struct {
-    reals open_sum, sum, sum_rest;
+    reals open_sum;
 #if DOT
-    reals mean, invstd, open_dot, dot, dot_rest;
+    reals open_dot, mean;
 #endif
-    uint open;
+    reals sum, sum_rest;
+#if DOT
+    reals dot, dot_rest, invstd;
+#endif
 } tally;
 
 values load_values(const sources from, const ulong at)
@@ -72,7 +75,27 @@ values load_values(const sources from, const ulong at)
 #endif
     return v;
 }
-#if !SCALAR
+#if FETCHES
+
+void fetch_values(const sources from, const ulong at)
+{
+    FETCH(from.dy + at);
+#if DOT
+    FETCH(from.x + at);
+#endif
+}
+#endif
+
+values no_values(void)
+{
+    values v;
+    v.dy = 0;
+#if DOT
+    v.x = 0;
+#endif
+    return v;
+}
+#if !SCALAR && !GROUP_WALK
 
 values load_some_values(const sources from, const ulong at, const int count)
 {
@@ -88,7 +111,8 @@ values load_some_values(const sources from, const ulong at, const int count)
 }
 #endif
 
-tally tally_start(const sources from, const ulong channel)
+// A tally before its first value; these sums need not know it.
+tally tally_start(const sources from, const ulong channel, const values first)
 {
     tally t;
     t.open_sum = t.sum = t.sum_rest = 0;
@@ -97,19 +121,7 @@ tally tally_start(const sources from, const ulong channel)
     t.invstd = channel_load(from.invstd, channel);
     t.open_dot = t.dot = t.dot_rest = 0;
 #endif
-    t.open = 0;
     return t;
-}
-
-void tally_close(tally *t)
-{
-    pair_add(&t->sum, &t->sum_rest, t->open_sum);
-    t->open_sum = 0;
-#if DOT
-    pair_add(&t->dot, &t->dot_rest, t->open_dot);
-    t->open_dot = 0;
-#endif
-    t->open = 0;
 }
 
 void tally_add(tally *t, const values v)
@@ -118,32 +130,73 @@ void tally_add(tally *t, const values v)
 #if DOT
     t->open_dot += v.dy * (v.x - t->mean);
 #endif
-    if (++t->open == BLOCK)
-        tally_close(t);
 }
+#if !SCALAR && !GROUP_WALK
+
+void tally_add_some(tally *t, const values v, const mask_lanes kept)
+{
+    t->open_sum += kept ? v.dy : (reals)0;
+#if DOT
+    t->open_dot += kept ? v.dy * (v.x - t->mean) : (reals)0;
+#endif
+}
+#endif
+
+// Adds the open block, after `open` adds, to the sums.
+void tally_close(tally *t, const uint open)
+{
+    pair_add(&t->sum, &t->sum_rest, t->open_sum);
+    t->open_sum = 0;
+#if DOT
+    pair_add(&t->dot, &t->dot_rest, t->open_dot);
+    t->open_dot = 0;
+#endif
+}
+#if SCALAR || CHANNELS_FIRST
+
+// The sums of all lanes of a closed tally.
+record tally_total(const tally *t)
+{
+    const reals sum = t->sum + t->sum_rest;
+#if DOT
+    const reals dot = (t->dot + t->dot_rest) * t->invstd;
+#else
+    const reals dot = 0;
+#endif
+#if SCALAR
+    const record r = {sum, dot};
+#else
+    const record r = {sum_lanes(sum), sum_lanes(dot)};
+#endif
+    return r;
+}
+#elif NARROW
 
 // The sums of one lane of a closed tally.
 record tally_lane(const tally *t, const int lane)
 {
-#if SCALAR
-    const real sum = t->sum + t->sum_rest;
+    real sums[LANES], dots[LANES];
+    *(loose_reals *)sums = t->sum + t->sum_rest;
 #if DOT
-    const real dot = (t->dot + t->dot_rest) * t->invstd;
+    *(loose_reals *)dots = (t->dot + t->dot_rest) * t->invstd;
 #else
-    const real dot = 0;
+    *(loose_reals *)dots = (reals)0;
 #endif
-    const record r = {sum, dot};
-#else
-    real sums[LANES];
-    vstore_reals(t->sum + t->sum_rest, 0, sums);
-#if DOT
-    real dots[LANES];
-    vstore_reals((t->dot + t->dot_rest) * t->invstd, 0, dots);
     const record r = {sums[lane], dots[lane]};
-#else
-    const record r = {sums[lane], 0};
-#endif
-#endif
     return r;
 }
+#else
+
+// Stores the sums of a closed tally, whose lanes are the channels from `channel` on.
+void tally_store(const tally *t, global real *parts, const ulong set, const ulong channel)
+{
+    global real *at = parts + set * 2 * CHANNELS + channel;
+    *(global loose_reals *)at = t->sum + t->sum_rest;
+#if DOT
+    *(global loose_reals *)(at + CHANNELS) = (t->dot + t->dot_rest) * t->invstd;
+#else
+    *(global loose_reals *)(at + CHANNELS) = (reals)0;
+#endif
+}
+#endif
 #endif

@@ -23,6 +23,9 @@ void map(
     global const real *shift, const ulong shift_offset,
 #endif
 #include "extents_arguments.cl"
+#if STREAMS
+    const ulong past,
+#endif
     const real epsilon)
 {
 #include "extents_values.cl"
@@ -38,7 +41,13 @@ void map(
 #if SHIFT
         shift + shift_offset,
 #endif
-        epsilon
+        epsilon,
+#if STREAMS
+        past,
+#endif
+#if FETCHES
+        run_distance(e)
+#endif
     };
     map_tile(t, e);
 }

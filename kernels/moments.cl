@@ -56,29 +56,36 @@ typedef struct {
 } values;
 
 // What each lane has seen: the moments of the blocks before, and an open block, summed as
-// deviations from their mean.
-typedef struct {
-    reals mean, rest, m2, m2_rest;
-    ulong count;
-    reals sum, squares;
-    uint left; // values until the block is full
-} tally;
-
+// deviations from their mean. Lanes that were left out of an add are counted in `missing`.
+//
 // The first block has only the first value for a mean. That may be an outlier, whose
 // cancellation costs as many times the rounding error as the block has values: so it is short.
 // Later blocks have the mean of all before, whose distance from theirs is part of the m2 sought,
 // so that nothing can cancel.
-uint block_size(const tally *t)
-{
-    return t->count == 0 ? FIRST_BLOCK : BLOCK;
-}
+typedef struct {
+    reals mean, sum, squares;
+    reals rest, m2, m2_rest, count, missing;
+} tally;
 
 values load_values(const sources from, const ulong at)
 {
     const values v = {load(from.x + at)};
     return v;
 }
-#if !SCALAR
+#if FETCHES
+
+void fetch_values(const sources from, const ulong at)
+{
+    FETCH(from.x + at);
+}
+#endif
+
+values no_values(void)
+{
+    const values v = {0};
+    return v;
+}
+#if !SCALAR && !GROUP_WALK
 
 values load_some_values(const sources from, const ulong at, const int count)
 {
@@ -87,55 +94,94 @@ values load_some_values(const sources from, const ulong at, const int count)
 }
 #endif
 
-tally tally_start(const sources from, const ulong channel)
+// A tally before its first value, which must be a value of the channel, or of none if there is
+// none.
+tally tally_start(const sources from, const ulong channel, const values first)
 {
-    const tally t = {0, 0, 0, 0, 0, 0, 0, FIRST_BLOCK};
+    const tally t = {first.x, 0, 0, 0, 0, 0, 0, 0};
     return t;
-}
-
-// Merges the open block into the lanes' moments, by the formula of record_merge.
-void tally_close(tally *t)
-{
-    const uint open = block_size(t) - t->left;
-    if (open == 0)
-        return;
-    const real n = open, before = t->count;
-    const reals shift = t->sum / n;
-    const reals delta = shift - t->rest;
-    const reals step = delta * (n / (before + n));
-    pair_add(&t->m2, &t->m2_rest, (t->squares - t->sum * shift) + delta * (step * before));
-    pair_add(&t->mean, &t->rest, step);
-    t->count += open;
-    t->sum = 0;
-    t->squares = 0;
-    t->left = BLOCK;
 }
 
 void tally_add(tally *t, const values v)
 {
-    if (t->count == 0 && t->left == FIRST_BLOCK)
-        t->mean = v.x;
     const reals deviation = v.x - t->mean;
     t->sum += deviation;
     t->squares += deviation * deviation;
-    if (--t->left == 0)
-        tally_close(t);
 }
+#if !SCALAR && !GROUP_WALK
+
+void tally_add_some(tally *t, const values v, const mask_lanes kept)
+{
+    const reals deviation = kept ? v.x - t->mean : (reals)0;
+    t->sum += deviation;
+    t->squares += deviation * deviation;
+    t->missing += kept ? (reals)0 : (reals)1;
+}
+#endif
+
+// Merges the open block, after `open` adds, into the lanes' moments, by the formula of
+// record_merge.
+void tally_close(tally *t, const uint open)
+{
+    const reals n = (real)open - t->missing, before = t->count;
+    t->count = before + n;
+    const reals shift = t->sum / max(n, (reals)1);
+    const reals delta = shift - t->rest;
+    const reals step = delta * (n / max(t->count, (reals)1));
+    pair_add(&t->m2, &t->m2_rest, (t->squares - t->sum * shift) + delta * (step * before));
+    pair_add(&t->mean, &t->rest, step);
+    t->sum = t->squares = t->missing = 0;
+}
+#if SCALAR
+
+// The moments of a closed tally.
+record tally_total(const tally *t)
+{
+    const real m2 = t->m2 + t->m2_rest;
+    record r = {t->count, t->mean + t->rest, 0, m2 < 0 ? 0 : m2};
+    r.rest = lost(t->mean, t->rest, r.mean);
+    return r;
+}
+#elif CHANNELS_FIRST
+
+// The moments of all lanes of a closed tally: their means as distances from that of lane 0.
+record tally_total(const tally *t)
+{
+    const real base = t->mean.s0, count = sum_lanes(t->count);
+    const reals distance = (t->mean - base) + t->rest;
+    const real step = sum_lanes(t->count > 0 ? t->count * distance : (reals)0) / count;
+    const reals off = t->count > 0 ? distance - step : (reals)0;
+    const real m2 = sum_lanes((t->m2 + t->m2_rest) + t->count * (off * off));
+    record r = {count, base + step, 0, m2 < 0 ? 0 : m2};
+    r.rest = lost(base, step, r.mean);
+    return r;
+}
+#elif NARROW
 
 // The moments of one lane of a closed tally.
 record tally_lane(const tally *t, const int lane)
 {
-#if SCALAR
-    const real mean = t->mean, rest = t->rest, m2 = t->m2 + t->m2_rest;
-#else
-    real means[LANES], rests[LANES], m2s[LANES];
-    vstore_reals(t->mean, 0, means);
-    vstore_reals(t->rest, 0, rests);
-    vstore_reals(t->m2 + t->m2_rest, 0, m2s);
+    real counts[LANES], means[LANES], rests[LANES], m2s[LANES];
+    *(loose_reals *)counts = t->count;
+    *(loose_reals *)means = t->mean;
+    *(loose_reals *)rests = t->rest;
+    *(loose_reals *)m2s = t->m2 + t->m2_rest;
     const real mean = means[lane], rest = rests[lane], m2 = m2s[lane];
-#endif
-    record r = {t->count, mean + rest, 0, m2 < 0 ? 0 : m2};
+    record r = {counts[lane], mean + rest, 0, m2 < 0 ? 0 : m2};
     r.rest = lost(mean, rest, r.mean);
     return r;
 }
+#else
+
+// Stores the moments of a closed tally, whose lanes are the channels from `channel` on.
+void tally_store(const tally *t, global real *parts, const ulong set, const ulong channel)
+{
+    global real *at = parts + set * 4 * CHANNELS + channel;
+    const reals mean = t->mean + t->rest, added = mean - t->mean, m2 = t->m2 + t->m2_rest;
+    *(global loose_reals *)at = t->count;
+    *(global loose_reals *)(at + CHANNELS) = mean;
+    *(global loose_reals *)(at + 2ul * CHANNELS) = (t->mean - (mean - added)) + (t->rest - added);
+    *(global loose_reals *)(at + 3ul * CHANNELS) = m2 < 0 ? (reals)0 : m2;
+}
+#endif
 #endif

@@ -19,8 +19,50 @@ typedef struct {
 #else
     global const real *constants;
 #endif
+#if STREAMS
+    ulong past; // 1: y is stored past the caches
+#endif
+#if FETCHES
+    ulong ahead; // how far ahead of use values are asked for
+#endif
 } targets;
 
+// What a channel's values need.
+typedef struct {
+    real mean;
+#if !INFER
+    real rest;
+#endif
+    real gain;
+#if SHIFT
+    real shift;
+#endif
+} factors;
+
+factors factors_of(const targets t, const ulong channel)
+{
+    factors k;
+#if INFER
+    k.mean = t.mean[channel];
+    k.gain = 1 / sqrt(t.var[channel] + t.epsilon);
+#if SCALE
+    k.gain *= t.scale[channel];
+#endif
+#if SHIFT
+    k.shift = t.shift[channel];
+#endif
+#else
+    k.mean = t.constants[channel];
+    k.rest = t.constants[CHANNELS + channel];
+    k.gain = t.constants[2ul * CHANNELS + channel];
+#if SHIFT
+    k.shift = t.constants[3ul * CHANNELS + channel];
+#endif
+#endif
+    return k;
+}
+
+// The same in each lane, or those of channels side by side.
 typedef struct {
     reals mean;
 #if !INFER
@@ -31,29 +73,92 @@ typedef struct {
     reals shift;
 #endif
 } constants;
+#if GROUP_WALK
 
 constants constants_load(const targets t, const ulong channel)
 {
+    const factors one = factors_of(t, channel);
     constants k;
-#if INFER
-    k.mean = channel_load(t.mean, channel);
-    k.gain = 1 / sqrt(channel_load(t.var, channel) + t.epsilon);
-#if SCALE
-    k.gain *= channel_load(t.scale, channel);
+    k.mean = one.mean;
+#if !INFER
+    k.rest = one.rest;
 #endif
+    k.gain = one.gain;
 #if SHIFT
-    k.shift = channel_load(t.shift, channel);
-#endif
-#else
-    k.mean = channel_load(t.constants, channel);
-    k.rest = channel_load(t.constants + CHANNELS, channel);
-    k.gain = channel_load(t.constants + 2ul * CHANNELS, channel);
-#if SHIFT
-    k.shift = channel_load(t.constants + 3ul * CHANNELS, channel);
-#endif
+    k.shift = one.shift;
 #endif
     return k;
 }
+#else
+
+// Those of a tile's channels.
+typedef struct {
+    real mean[TABLE];
+#if !INFER
+    real rest[TABLE];
+#endif
+    real gain[TABLE];
+#if SHIFT
+    real shift[TABLE];
+#endif
+} table;
+
+void table_set(table *of, const uint i, const factors one)
+{
+    of->mean[i] = one.mean;
+#if !INFER
+    of->rest[i] = one.rest;
+#endif
+    of->gain[i] = one.gain;
+#if SHIFT
+    of->shift[i] = one.shift;
+#endif
+}
+#if !CHANNELS_FIRST
+
+void table_repeat(table *of, const uint i, const uint from)
+{
+    of->mean[i] = of->mean[from];
+#if !INFER
+    of->rest[i] = of->rest[from];
+#endif
+    of->gain[i] = of->gain[from];
+#if SHIFT
+    of->shift[i] = of->shift[from];
+#endif
+}
+#endif
+
+constants table_get(const table *of, const uint i)
+{
+    constants k;
+    k.mean = lanes_of(of->mean + i);
+#if !INFER
+    k.rest = lanes_of(of->rest + i);
+#endif
+    k.gain = lanes_of(of->gain + i);
+#if SHIFT
+    k.shift = lanes_of(of->shift + i);
+#endif
+    return k;
+}
+#if CHANNELS_FIRST && !SCALAR
+
+constants constants_choose(const mask_lanes which, const constants a, const constants b)
+{
+    constants k;
+    k.mean = which ? a.mean : b.mean;
+#if !INFER
+    k.rest = which ? a.rest : b.rest;
+#endif
+    k.gain = which ? a.gain : b.gain;
+#if SHIFT
+    k.shift = which ? a.shift : b.shift;
+#endif
+    return k;
+}
+#endif
+#endif
 
 #if ADD
 reals normalise(const constants k, const reals x, const reals add)
@@ -80,13 +185,21 @@ reals normalise(const constants k, const reals x)
 
 void map_values(const targets t, const constants k, const ulong at)
 {
+#if FETCHES
+    FETCH(t.x + at + t.ahead);
+#endif
 #if ADD
-    store(normalise(k, load(t.x + at), load(t.add + at)), t.y + at);
+    const reals y = normalise(k, load(t.x + at), load(t.add + at));
 #else
-    store(normalise(k, load(t.x + at)), t.y + at);
+    const reals y = normalise(k, load(t.x + at));
+#endif
+#if STREAMS
+    stream(y, t.y + at, t.past);
+#else
+    store(y, t.y + at);
 #endif
 }
-#if !SCALAR
+#if !SCALAR && !GROUP_WALK
 
 void map_some_values(const targets t, const constants k, const ulong at, const int count)
 {
@@ -96,5 +209,11 @@ void map_some_values(const targets t, const constants k, const ulong at, const i
 #else
     store_some(normalise(k, x), t.y + at, count);
 #endif
+}
+
+// How many values come before the first whose place in memory is that of a vector.
+ulong map_lead(const targets t, const ulong at)
+{
+    return -((size_t)(t.y + at) / sizeof(stored)) % LANES;
 }
 #endif

@@ -1,120 +1,126 @@
 
 // ---- Storage: tensors hold `stored`, arithmetic is in `real`, and `reals` is LANES of them ----
 
-#if BF16
-// A bfloat16 is the upper half of a float. Rounding is to nearest even; NaN stays NaN.
-reals load(global const stored *from)
-{
-#if SCALAR
-    return as_float((uint)*from << 16);
-#else
-    return as_reals(convert_bits(vload_stored(0, from)) << 16);
-#endif
-}
+// Vectors that may stand wherever an element may.
+typedef stored_lanes loose_stored __attribute__((aligned(sizeof(stored))));
+typedef reals loose_reals __attribute__((aligned(sizeof(real))));
 
-real load_one(global const stored *from)
-{
-    return as_float((uint)*from << 16);
-}
-#elif F16
-// The bits are loaded first: some drivers take vload_half of a vector for an aligned load, which
-// it is not.
 reals load(global const stored *from)
 {
-#if SCALAR
-    return vload_half(0, (global const half *)from);
-#else
-    const stored_lanes bits = vload_stored(0, from);
+    const stored_lanes bits = *(global const loose_stored *)from;
+#if BF16
+    return as_reals(convert_bits(bits) << 16); // a bfloat16 is the upper half of a float
+#elif F16
     return vload_half_lanes(0, (const half *)&bits);
+#else
+    return bits;
 #endif
 }
-#else
-reals load(global const stored *from)
-{
-#if SCALAR
-    return *from;
-#else
-    return vload_stored(0, from);
-#endif
-}
-#endif
-#if !SCALAR && !BF16
+#if FETCHES
 
-real load_one(global const stored *from)
-{
-#if F16
-    return vload_half(0, (global const half *)from);
-#else
-    return *from;
+// A hint that a value is needed soon, where the compiler can pass it on: SPIR has no word for it.
+# if defined(__has_builtin) && !defined(__SPIR__)
+# if __has_builtin(__builtin_prefetch)
+# define FETCH(from) __builtin_prefetch((const void *)(size_t)(from))
+# endif
+# endif
+# ifndef FETCH
+# define FETCH(from)
+# endif
 #endif
-}
-#endif
-#if STORES
-
-#if BF16
-void store_one(const real value, global stored *to)
-{
-    const uint bits = as_uint(value);
-    const uint rounded = bits + 0x7fff + ((bits >> 16) & 1);
-    *to = (isnan(value) ? bits | 0x400000 : rounded) >> 16;
-}
-
-void store(const reals value, global stored *to)
-{
-#if SCALAR
-    store_one(value, to);
-#else
-    const bits_of_reals bits = as_bits(value);
-    const bits_of_reals rounded = bits + 0x7fff + ((bits >> 16) & 1);
-    vstore_stored(convert_stored((isnan(value) ? bits | 0x400000 : rounded) >> 16), 0, to);
-#endif
-}
-#else
-#if !SCALAR
-void store_one(const real value, global stored *to)
-{
-#if F16
-    vstore_half_rte(value, 0, (global half *)to);
-#else
-    *to = value;
-#endif
-}
-
-#endif
-void store(const reals value, global stored *to)
-{
-#if F16 && SCALAR
-    vstore_half_rte(value, 0, (global half *)to);
-#elif F16
-    stored_lanes bits;
-    vstore_half_lanes(value, 0, (half *)&bits);
-    vstore_stored(bits, 0, to);
-#elif SCALAR
-    *to = value;
-#else
-    vstore_stored(value, 0, to);
-#endif
-}
-#endif
-#endif
-#if !SCALAR
+#if !SCALAR && !GROUP_WALK
 
 // The first `count` lanes; the others are zero.
 reals load_some(global const stored *from, const int count)
 {
     real lane[LANES];
     for (int i = 0; i < LANES; i++)
-        lane[i] = i < count ? load_one(from + i) : 0;
-    return vload_reals(0, lane);
+#if BF16
+        lane[i] = i < count ? as_float((uint)from[i] << 16) : 0;
+#elif F16
+        lane[i] = i < count ? vload_half(i, (global const half *)from) : 0;
+#else
+        lane[i] = i < count ? from[i] : 0;
+#endif
+    return *(const loose_reals *)lane;
 }
+#endif
 #if STORES
+
+stored_lanes pack(const reals value)
+{
+#if BF16
+    // Rounding is to nearest even; NaN stays NaN.
+    const bits_of_reals bits = as_bits(value);
+    const bits_of_reals rounded = bits + 0x7fff + ((bits >> 16) & 1);
+    return convert_stored((isnan(value) ? bits | 0x400000 : rounded) >> 16);
+#elif F16
+    stored_lanes bits;
+    vstore_half_lanes(value, 0, (half *)&bits);
+    return bits;
+#else
+    return value;
+#endif
+}
+
+void store(const reals value, global stored *to)
+{
+    *(global loose_stored *)to = pack(value);
+}
+#if !SCALAR && !GROUP_WALK
 
 void store_some(const reals value, global stored *to, const int count)
 {
-    real lane[LANES];
-    vstore_reals(value, 0, lane);
+    stored lane[LANES];
+    *(loose_stored *)lane = pack(value);
     for (int i = 0; i < count; i++)
-        store_one(lane[i], to + i);
+        to[i] = lane[i];
 }
 #endif
+#if STREAMS
+
+// Stores past the caches where asked to, where the place is that of a vector, and where the
+// compiler knows how: a tensor larger than they are would only push out what is still needed.
+# ifdef __has_builtin
+# if __has_builtin(__builtin_nontemporal_store)
+# define STORE_PAST(value, to) __builtin_nontemporal_store(value, to)
+# endif
+# endif
+# ifndef STORE_PAST
+# define STORE_PAST(value, to) (*(to) = (value))
+# endif
+void stream(const reals value, global stored *to, const ulong past)
+{
+    if (past && (size_t)to % sizeof(stored_lanes) == 0)
+        STORE_PAST(pack(value), (global stored_lanes *)to);
+    else
+        store(value, to);
+}
+#endif
+#endif
+#if !SCALAR && !GROUP_WALK
+
+mask_lanes lanes_below(const int count)
+{
+    return LANE_NUMBERS < count;
+}
+#if CHANNELS_FIRST && REDUCE
+
+mask_lanes lanes_from(const int first)
+{
+    return LANE_NUMBERS >= first;
+}
+#endif
+#endif
+#if !SCALAR && CHANNELS_FIRST && REDUCE
+
+real sum_lanes(const reals value)
+{
+    real lane[LANES];
+    *(loose_reals *)lane = value;
+    for (int width = LANES / 2; width > 0; width /= 2)
+        for (int i = 0; i < width; i++)
+            lane[i] += lane[i + width];
+    return lane[0];
+}
 #endif

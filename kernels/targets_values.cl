@@ -10,5 +10,11 @@
 #if ADD
         dadd + dadd_offset,
 #endif
-        constants + constants_offset
+        constants + constants_offset,
+#if STREAMS
+        past,
+#endif
+#if FETCHES
+        ahead
+#endif
     };

@@ -10,3 +10,4 @@
 #else
 #include "channels_last_serial.cl"
 #endif
+#include "fuse.cl"

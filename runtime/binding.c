@@ -65,8 +65,7 @@ void clnorm__arguments_values(const struct clnorm_problem *problem,
     values->buffer[CLNORM__CONSTANTS].offset = scratch + launches->constants;
     set_count(values, CLNORM__BATCH, launches->batch);
     set_count(values, CLNORM__SPATIAL, launches->spatial);
-    set_count(values, CLNORM__BATCH_STEP, launches->batch_step);
-    set_count(values, CLNORM__SPATIAL_STEP, launches->spatial_step);
+    set_count(values, CLNORM__PAST, launches->past);
     set_count(values, CLNORM__SETS, own_parts ? launches->parts : extents->sets);
     set_real(values, problem, CLNORM__EPSILON, or_default(arguments->epsilon, 1e-5));
     set_real(values, problem, CLNORM__MOMENTUM, or_default(arguments->momentum, 0.1));
@@ -75,6 +74,13 @@ void clnorm__arguments_values(const struct clnorm_problem *problem,
              problem->operation == CLNORM_INPUT_GRADIENT ? or_default(arguments->count, count)
                                                          : count);
     set_optimiser(values, problem, &arguments->optimiser);
+}
+
+void clnorm__launch_values(const struct clnorm_launch *launch, struct clnorm__values *values)
+{
+    set_count(values, CLNORM__TILE, launch->tile);
+    set_count(values, CLNORM__BATCH_STEP, launch->batch_step);
+    set_count(values, CLNORM__SPATIAL_STEP, launch->spatial_step);
 }
 
 /* ---- Binding kernel arguments by name ---- */
@@ -89,6 +95,8 @@ static const struct {
     {"batch_step", CLNORM__BATCH_STEP},
     {"spatial_step", CLNORM__SPATIAL_STEP},
     {"rows_step", CLNORM__SPATIAL_STEP},
+    {"tile", CLNORM__TILE},
+    {"past", CLNORM__PAST},
     {"sets", CLNORM__SETS},
     {"epsilon", CLNORM__EPSILON},
     {"momentum", CLNORM__MOMENTUM},

@@ -13,6 +13,8 @@ enum clnorm__number_role {
     CLNORM__SPATIAL,
     CLNORM__BATCH_STEP,
     CLNORM__SPATIAL_STEP,
+    CLNORM__TILE,
+    CLNORM__PAST,
     CLNORM__SETS,
     CLNORM__EPSILON,
     CLNORM__MOMENTUM,
@@ -72,6 +74,9 @@ void clnorm__arguments_values(const struct clnorm_problem *problem,
                               const struct clnorm__extents *extents,
                               const struct clnorm_launches *launches,
                               struct clnorm_buffer workspace, struct clnorm__values *values);
+
+/* Fills those that each launch has its own of. */
+void clnorm__launch_values(const struct clnorm_launch *launch, struct clnorm__values *values);
 
 /* Sets all arguments of a kernel. Returns the first OpenCL error. */
 cl_int clnorm__kernel_bind(cl_kernel kernel, const struct clnorm__binding *bindings, unsigned count,

@@ -61,9 +61,13 @@ static struct clnorm_target describe_target(cl_device_id id, cl_device_type type
     target.max_group = (uint32_t)clamp(group, 1, 65536);
     target.local_memory = device_ulong(id, CL_DEVICE_LOCAL_MEM_SIZE);
     target.f64 = device_ulong(id, CL_DEVICE_DOUBLE_FP_CONFIG) != 0;
-    if (kind == CLNORM_KIND_CPU)
-        target.vector_bytes =
-            (uint32_t)clamp(4 * device_uint(id, CL_DEVICE_NATIVE_VECTOR_WIDTH_FLOAT), 16, 64);
+    if (kind != CLNORM_KIND_CPU)
+        return target;
+    target.vector_bytes =
+        (uint32_t)clamp(4 * device_uint(id, CL_DEVICE_NATIVE_VECTOR_WIDTH_FLOAT), 16, 64);
+    const cl_ulong cache = device_ulong(id, CL_DEVICE_GLOBAL_MEM_CACHE_SIZE);
+    if (cache > 0)
+        target.shared_cache = clamp(cache, target.cache, 1u << 30);
     return target;
 }
 

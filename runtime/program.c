@@ -214,20 +214,13 @@ static int same_problem(const struct clnorm_problem *a, const struct clnorm_prob
            a->flags == b->flags;
 }
 
-static int same_schedule(const struct clnorm_schedule *a, const struct clnorm_schedule *b)
-{
-    return a->walk == b->walk && a->lanes == b->lanes && a->group == b->group &&
-           a->tile == b->tile && a->block == b->block && a->parts == b->parts &&
-           a->resident == b->resident && a->baked == b->baked &&
-           strncmp(a->name, b->name, sizeof a->name) == 0;
-}
-
 static struct clnorm__program *find(struct clnorm_context *context,
                                     const struct clnorm_problem *problem,
                                     const struct clnorm_schedule *schedule)
 {
     struct clnorm__program *p = context->programs;
-    while (p && !(same_problem(&p->problem, problem) && same_schedule(&p->schedule, schedule)))
+    while (p &&
+           !(same_problem(&p->problem, problem) && clnorm_schedule_same(&p->schedule, schedule)))
         p = p->next;
     return p;
 }

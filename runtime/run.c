@@ -41,6 +41,7 @@ static cl_int enqueue(struct run *run, const struct clnorm_launch *launch, cl_ui
     const struct clnorm__step_kernel *const k = &run->plan->kernels.step[launch->step];
     const size_t global[3] = {launch->global[0], launch->global[1], launch->global[2]};
     const size_t local[3] = {launch->local[0], launch->local[1], launch->local[2]};
+    clnorm__launch_values(launch, &run->values);
     const cl_int code = clnorm__kernel_bind(k->kernel, k->binding, k->arguments, &run->values);
     if (code != CL_SUCCESS)
         return code;

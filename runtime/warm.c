@@ -73,8 +73,7 @@ static struct clnorm__values warm_values(const struct clnorm__program *program)
 {
     const struct clnorm_arguments arguments = {.size = sizeof arguments, .optimiser = {.step = 1}};
     const struct clnorm__extents extents = warm_extents(program);
-    const struct clnorm_launches launches = {
-        .batch = 1, .spatial = 1, .batch_step = 1, .spatial_step = 1, .parts = 1};
+    const struct clnorm_launches launches = {.batch = 1, .spatial = 1, .parts = 1};
     const struct clnorm_buffer nowhere = {0};
     struct clnorm__values values = {0};
     clnorm__arguments_values(&program->problem, &arguments, &extents, &launches, nowhere, &values);
@@ -84,11 +83,12 @@ static struct clnorm__values warm_values(const struct clnorm__program *program)
 
 static cl_int run_kernel(struct clnorm_context *context, const struct clnorm__program *program,
                          const struct clnorm__step_kernel *kernel, enum clnorm_step step,
-                         const struct clnorm__values *values)
+                         struct clnorm__values *values)
 {
     const struct clnorm_launch launch =
         clnorm_launch_of_step(&program->problem, &program->schedule, step);
     const size_t global[3] = {launch.global[0], 1, 1}, local[3] = {launch.local[0], 1, 1};
+    clnorm__launch_values(&launch, values);
     const cl_int code =
         clnorm__kernel_bind(kernel->kernel, kernel->binding, kernel->arguments, values);
     if (code != CL_SUCCESS)
@@ -100,7 +100,7 @@ static cl_int run_kernel(struct clnorm_context *context, const struct clnorm__pr
 static enum clnorm_status run_kernels(struct clnorm_context *context,
                                       const struct clnorm__program *program,
                                       const struct clnorm__step_kernels *kernels,
-                                      const struct clnorm__values *values)
+                                      struct clnorm__values *values)
 {
     cl_int code = CL_SUCCESS;
     for (unsigned i = 0; i < CLNORM_STEP_COUNT && code == CL_SUCCESS; i++)

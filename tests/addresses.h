@@ -7,15 +7,17 @@
 
 #include <clnorm/codegen.h>
 
-/* The schedule of a walk: 0 and a line on stderr if the problem has none. */
+/* The schedule of a walk, "serial", "tile" (serial, with tiles of several channels) or "group": 0 and
+ * a line on stderr if the problem has none. */
 int address_schedule(const char *text, const char *walk, struct clnorm_problem *problem,
                      struct clnorm_schedule *schedule);
 
 /* One work-group's launch. All buffers have one offset in elements; out is y, or dx. */
 struct host_run {
-    uint64_t group[3];  /* its ids */
+    uint64_t group[3];  /* its tile and part */
     uint64_t groups[3]; /* how many there are */
     uint64_t batch, spatial, batch_step, spatial_step;
+    uint64_t tile; /* channels of a tile */
     const float *x, *dy;
     float *out;
     uint64_t offset;

@@ -1,6 +1,6 @@
 /*
  * The text in TEXT as C: OpenCL's address spaces are all one, a work-group has one work-item.
- * BACKWARD and CHANNELS_FIRST say what its kernels take.
+ * BACKWARD, CHANNELS_FIRST and SERIAL say what its kernels take.
  */
 #include "addresses.h"
 
@@ -42,9 +42,14 @@ static size_t get_local_id(unsigned dimension)
 #include TEXT
 
 #if CHANNELS_FIRST
-#define EXTENTS now.batch, now.spatial, now.batch_step, now.spatial_step
+#define STEPS now.batch, now.spatial, now.batch_step, now.spatial_step
 #else
-#define EXTENTS now.spatial, now.spatial_step
+#define STEPS now.spatial, now.spatial_step
+#endif
+#if SERIAL
+#define EXTENTS STEPS, now.tile
+#else
+#define EXTENTS STEPS
 #endif
 #define AT(buffer) now.buffer, now.offset
 
@@ -73,6 +78,11 @@ void host_finish(const struct host_run *run)
 void host_map(const struct host_run *run)
 {
     now = *run;
+#if SERIAL
+    /* It maps the parts from last to first: of the batch, or of the rows. */
+    const unsigned dimension = CHANNELS_FIRST ? 1 : 2;
+    now.group[dimension] = now.groups[dimension] - 1 - now.group[dimension];
+#endif
 #if BACKWARD
     map(AT(dy), AT(x), AT(out), EXTENTS, AT(constants));
 #else

@@ -19,8 +19,11 @@
 
 #define EPSILON   1e-5f
 #define TOLERANCE 2e-5
-/* Positions of a part at most. */
-#define MOST 1024
+/* Positions of a part, and channels that are tried, at most. */
+#define MOST  1024
+#define TRIED 8
+/* Elements behind a buffer's end that must stay zero. */
+#define BEYOND 4096
 
 struct extent {
     uint64_t batch, spatial, batch_step, spatial_step, offset;
@@ -31,8 +34,12 @@ static const struct extent wide = {3, (1ull << 30) + 7, 1, 900, 0};
 static const struct extent vast = {1, (1ull << 32) + (1 << 20) + 7, 1, 900, 0};
 static const struct extent deep = {(1ull << 32) + 3, 1, 4, 4, 0};
 static const struct extent shifted = {2, 37, 1, 30, (1ull << 32) + 5};
+/* Channels first, several channels a tile: parts have whole rows. */
+static const struct extent rows = {(1ull << 27) + 3, 37, 2, 40, 0};
+static const struct extent shifted_rows = {2, 37, 1, 37, (1ull << 32) + 5};
 /* For problems of very many channels. */
 static const struct extent small = {3, 3, 1, 2, 0};
+static const struct extent small_rows = {3, 3, 2, 3, 0};
 
 static struct clnorm_problem problem;
 static struct clnorm_schedule schedule;
@@ -47,13 +54,18 @@ struct bench {
 
 static float *reserve(uint64_t elements)
 {
-    void *const memory = mmap(NULL, elements * sizeof(float), PROT_READ | PROT_WRITE,
+    void *const memory = mmap(NULL, (elements + BEYOND) * sizeof(float), PROT_READ | PROT_WRITE,
                               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (memory == MAP_FAILED) {
         print_message("skipped: this system gives no address space without memory\n");
         skip();
     }
     return memory;
+}
+
+static void free_reserved(float *memory, uint64_t elements)
+{
+    munmap(memory, (elements + BEYOND) * sizeof(float));
 }
 
 static int channels_first(void)
@@ -69,6 +81,11 @@ static int backward(void)
 static uint64_t channels(void)
 {
     return (uint64_t)problem.channels;
+}
+
+static int rows_are_whole(void)
+{
+    return channels_first() && schedule.tile > 1;
 }
 
 /* Numbers of one set of sums. */
@@ -101,7 +118,6 @@ static struct host_run last_part(const struct extent *e)
         .offset = e->offset,
         .epsilon = EPSILON,
     };
-    run.groups[0] = channels();
     run.groups[1] = divide_up(run.batch, run.batch_step);
     run.groups[2] = divide_up(run.spatial, run.spatial_step);
     run.group[1] = run.groups[1] - 1;
@@ -135,13 +151,13 @@ static void prepare(struct bench *b, const struct extent *e)
 
 static void put_away(struct bench *b)
 {
-    munmap(b->x, b->elements * sizeof(float));
-    munmap(b->dy, b->elements * sizeof(float));
-    munmap(b->run.out, b->elements * sizeof(float));
-    munmap(b->run.parts, b->sums * sizeof(float));
-    munmap(b->run.constants, b->parameters * sizeof(float));
-    munmap(b->run.mean, b->parameters * sizeof(float));
-    munmap(b->run.invstd, b->parameters * sizeof(float));
+    free_reserved(b->x, b->elements);
+    free_reserved(b->dy, b->elements);
+    free_reserved(b->run.out, b->elements);
+    free_reserved(b->run.parts, b->sums);
+    free_reserved(b->run.constants, b->parameters);
+    free_reserved(b->run.mean, b->parameters);
+    free_reserved(b->run.invstd, b->parameters);
 }
 
 /* One channel of the part. */
@@ -227,28 +243,64 @@ static void check_outputs(const struct bench *b, const struct part *p)
     }
 }
 
-static void run_channel(struct bench *b, uint64_t c, struct part *part)
+static void check_beyond(const float *memory, uint64_t elements)
 {
-    fill(b, c, part);
-    expect(b, c, part);
-    b->run.group[0] = c;
-    host_reduce(&b->run);
-    check_sums(b, c, part);
-    host_finish(&b->run);
-    host_map(&b->run);
-    check_outputs(b, part);
+    for (unsigned i = 0; i < BEYOND; i++)
+        assert_true(memory[elements + i] == 0);
 }
 
-/* Both schedules have tiles of one channel, so that group[0] is the channel in either layout. */
+/* All of these channels' tiles of a step. */
+static void run_tiles(struct bench *b, uint64_t first, uint64_t tile,
+                      void (*step)(const struct host_run *run))
+{
+    b->run.tile = tile;
+    for (uint64_t c = first; c < channels(); c += tile) {
+        b->run.group[0] = c / tile;
+        step(&b->run);
+    }
+}
+
+/* Channels first.. in tiles that differ between reducing and mapping, as they may in a plan. */
+static void run_channels(struct bench *b, uint64_t first)
+{
+    static struct part parts[TRIED];
+    for (uint64_t c = first; c < channels(); c++) {
+        fill(b, c, &parts[c - first]);
+        expect(b, c, &parts[c - first]);
+    }
+    run_tiles(b, first, schedule.tile > 1 ? schedule.tile / 2 : 1, host_reduce);
+    for (uint64_t c = first; c < channels(); c++)
+        check_sums(b, c, &parts[c - first]);
+    run_tiles(b, first, 1, host_finish);
+    run_tiles(b, first, schedule.tile, host_map);
+    for (uint64_t c = first; c < channels(); c++)
+        check_outputs(b, &parts[c - first]);
+}
+
+/* The last channels of the last part. */
 static void test_last_part(void **state)
 {
-    static struct part part;
     struct bench b;
     prepare(&b, *state);
     print_message("%" PRIu64 " elements, %" PRIu64 " sums\n", b.elements, b.sums);
-    for (uint64_t c = channels() - 3; c < channels(); c++)
-        run_channel(&b, c, &part);
+    run_channels(&b, (channels() - 1) / schedule.tile * schedule.tile - schedule.tile);
+    check_beyond(b.run.out, b.elements);
+    check_beyond(b.run.parts, b.sums);
     put_away(&b);
+}
+
+static int covers(uint64_t count, uint64_t step, uint64_t extent)
+{
+    return count == divide_up(extent, step) && count * step >= extent;
+}
+
+static void check_launch(const struct clnorm_launches *plan, const struct clnorm_launch *l)
+{
+    assert_true(covers(l->global[0] / l->local[0], l->tile, channels()));
+    assert_true(covers(l->global[1], l->batch_step, plan->batch));
+    assert_true(covers(l->global[2], l->spatial_step, plan->spatial));
+    /* Where tiles have rows side by side, a part has the whole of them. */
+    assert_true(!channels_first() || l->tile == 1 || l->global[2] == 1);
 }
 
 /* Steps cover the extents, no part is empty, and the workspace holds the sums and constants. */
@@ -258,16 +310,14 @@ static void check_plan(const struct clnorm_schedule *s, uint64_t batch, uint64_t
     assert_true(plan.batch * plan.spatial == batch * spatial);
     assert_true(plan.batch == (channels_first() ? batch : 1));
     if (plan.launch[0].step == CLNORM_STEP_FUSED) {
-        assert_true(plan.batch_step >= plan.batch && plan.spatial_step >= plan.spatial);
+        check_launch(&plan, &plan.launch[0]);
+        assert_true(plan.launch[0].global[1] == 1 && plan.launch[0].global[2] == 1);
         return;
     }
     assert_int_equal(plan.count, 3);
     const uint64_t *const groups = plan.launch[0].global;
-    assert_memory_equal(groups, plan.launch[2].global, sizeof plan.launch[0].global);
-    assert_true(groups[1] == divide_up(plan.batch, plan.batch_step));
-    assert_true(groups[2] == divide_up(plan.spatial, plan.spatial_step));
-    assert_true(groups[1] * plan.batch_step >= plan.batch);
-    assert_true(groups[2] * plan.spatial_step >= plan.spatial);
+    check_launch(&plan, &plan.launch[0]);
+    check_launch(&plan, &plan.launch[2]);
     assert_true(plan.parts == groups[1] * groups[2]);
     assert_in_range(plan.parts, 1, 2ull * s->parts);
     assert_true(plan.constants == plan.parts * set_size());
@@ -299,7 +349,7 @@ int main(void)
     if (!address_schedule(PROBLEM, WALK, &problem, &schedule))
         return 1;
     const struct CMUnitTest many[] = {
-        {"small", test_last_part, NULL, NULL, (void *)&small},
+        {"small", test_last_part, NULL, NULL, (void *)(rows_are_whole() ? &small_rows : &small)},
     };
     const struct CMUnitTest few[] = {
         {"wide", test_last_part, NULL, NULL, (void *)&wide},
@@ -308,6 +358,14 @@ int main(void)
         {"shifted", test_last_part, NULL, NULL, (void *)&shifted},
         cmocka_unit_test(test_plans),
     };
-    return channels() == 3 ? cmocka_run_group_tests(few, NULL, NULL)
-                           : cmocka_run_group_tests(many, NULL, NULL);
+    const struct CMUnitTest few_rows[] = {
+        {"rows", test_last_part, NULL, NULL, (void *)&rows},
+        {"deep", test_last_part, NULL, NULL, (void *)&deep},
+        {"shifted", test_last_part, NULL, NULL, (void *)&shifted_rows},
+        cmocka_unit_test(test_plans),
+    };
+    if (channels() > 7)
+        return cmocka_run_group_tests(many, NULL, NULL);
+    return rows_are_whole() ? cmocka_run_group_tests(few_rows, NULL, NULL)
+                            : cmocka_run_group_tests(few, NULL, NULL);
 }

@@ -60,7 +60,7 @@ static char *tokens_of_kernel_file(const struct variant *v)
         used +=
             (size_t)snprintf(command + used, sizeof command - used, " -D%s=%d", s->name, s->value);
     for (unsigned i = 0; i < values.count; i++)
-        used += (size_t)snprintf(command + used, sizeof command - used, " -D%s=%s",
+        used += (size_t)snprintf(command + used, sizeof command - used, " -D'%s=%s'",
                                  values.value[i].name, values.value[i].text);
     snprintf(command + used, sizeof command - used, " '%s/%s'", KERNELS,
              clnorm__problem_traits(&v->problem).file);

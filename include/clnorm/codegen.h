@@ -146,6 +146,14 @@ CLNORM_API void clnorm_problem_format(const struct clnorm_problem *problem,
 CLNORM_API enum clnorm_status clnorm_problem_check(const struct clnorm_problem *problem,
                                                    char *message, size_t size);
 
+/*
+ * The representative of all problems that should share a schedule with this valid one: flags that
+ * change no traffic are dropped, known extents are the nearest power of two (0 becomes 1). Itself
+ * a valid problem, and its own representative; its text (clnorm_problem_format) names the class.
+ */
+CLNORM_API void clnorm_problem_class(const struct clnorm_problem *problem,
+                                     struct clnorm_problem *representative);
+
 /* ---- Target: the facts of a device that matter to kernels ---- */
 
 enum clnorm_kind {
@@ -163,6 +171,7 @@ struct clnorm_target {
     uint32_t vector_bytes;  /* widest useful vector register, 4 to 128 */
     uint64_t local_memory;  /* bytes a work-group may use */
     uint64_t cache;         /* bytes of the cache one compute unit can call its own */
+    uint64_t shared_cache;  /* bytes of the last cache before memory, which all share */
     uint32_t f64;           /* 1 when doubles work (cl_khr_fp64) */
 };
 
@@ -186,13 +195,16 @@ struct clnorm_schedule {
     enum clnorm_walk walk;
     uint32_t lanes; /* values a work-item handles at once: 1, 2, 4, 8 or 16 */
     uint32_t group; /* work-items in a work-group, a power of two; 1 for the serial walk */
-    uint32_t tile;  /* channels last, group walk: channels across the group; otherwise 1 */
+    uint32_t tile;  /* serial walk: channels a work-item takes at most. Group walk, channels last:
+                       channels across the group; channels first: 1 */
     uint32_t block; /* values a lane sums up between two merges: 1 to 1024 */
-    uint32_t
-        parts; /* work-items (groups) to aim for when the work is split over several launches */
+    uint32_t parts; /* work-items (groups) to aim for when the work is split */
     uint64_t resident; /* a tile of at most so many bytes is done start to end by one work-item
                           (group), in one launch; 0: never */
-    uint32_t baked; /* 1: batch and spatial extents are constants in the text (the problem must fix
+    uint64_t stream; /* serial walk: from so many bytes of tensors on, those written are stored past
+                        the caches where the compiler knows how; 0: never */
+    uint32_t fetch;  /* serial walk: 1 asks memory for values some time before they are read */
+    uint32_t baked;  /* 1: batch and spatial extents are constants in the text (the problem must fix
                        them) */
 };
 
@@ -205,10 +217,27 @@ CLNORM_API int clnorm_schedule_choose(const struct clnorm_problem *problem,
                                       const struct clnorm_target *target, unsigned index,
                                       struct clnorm_schedule *schedule);
 
-/* One line with all numbers: "group lanes=1 group=256 tile=1 ...". Longest text, zero included. */
-#define CLNORM_SCHEDULE_TEXT_SIZE 192
+/*
+ * One line with all numbers: "gpu: walk=group lanes=1 group=256 ...". resident is a number of bytes
+ * or `always`, and a schedule without a name is called `custom`. Longest text, zero included.
+ */
+#define CLNORM_SCHEDULE_TEXT_SIZE 384
 CLNORM_API void clnorm_schedule_format(const struct clnorm_schedule *schedule,
                                        char text[CLNORM_SCHEDULE_TEXT_SIZE]);
+
+/*
+ * Reads what clnorm_schedule_format writes: the name and a colon, then every number once, in any
+ * order, separated by blanks. What the numbers mean is not looked at; clnorm_schedule_check does
+ * that. On failure returns CLNORM_INVALID_ARGUMENT, leaves *schedule alone, and writes one line that
+ * says what is wrong and what is accepted to message[size] (NULL is fine when size is 0).
+ */
+CLNORM_API enum clnorm_status clnorm_schedule_parse(const char *text,
+                                                    struct clnorm_schedule *schedule, char *message,
+                                                    size_t size);
+
+/* 1 when names and all numbers are equal. */
+CLNORM_API int clnorm_schedule_same(const struct clnorm_schedule *a,
+                                    const struct clnorm_schedule *b);
 
 /* CLNORM_OK, or CLNORM_INVALID_ARGUMENT with a line in message[size]: numbers out of range or not
  * fit for the problem. */
@@ -270,6 +299,8 @@ struct clnorm_launch {
     enum clnorm_step step;
     uint64_t global[3]; /* work-items; multiples of local */
     uint64_t local[3];
+    uint64_t tile;                     /* channels of one tile */
+    uint64_t batch_step, spatial_step; /* extents of one part */
 };
 
 /* What running a problem with given extents takes. Steps are listed in the order in which they run.
@@ -279,7 +310,7 @@ struct clnorm_launches {
     unsigned count; /* 0: nothing to do (no elements and no per-channel outputs) */
     uint64_t batch,
         spatial; /* extents as the kernels take them: nhwc is walked as one row of N*S positions */
-    uint64_t batch_step, spatial_step; /* extents of one part */
+    uint64_t past; /* 1: tensors are stored past the caches */
     uint64_t
         parts; /* sets of sums the reduction leaves: batch parts x spatial parts; 0 when M = 0 */
     uint64_t constants; /* where the per-channel constants start in the workspace, in parameters */

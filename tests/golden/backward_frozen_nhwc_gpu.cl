@@ -1,6 +1,6 @@
 // clnorm 0.1.0
 // backward-frozen nhwc f32 ?x64x? +scale +shift
-// gpu: walk=group lanes=1 group=256 tile=32 block=32 parts=128 resident=131072 baked=0
+// gpu: walk=group lanes=1 group=256 tile=32 block=32 parts=128 resident=131072 stream=0 fetch=0 baked=0
 
 #define CHANNELS 64
 #define LANES 1
@@ -8,9 +8,11 @@
 #define FINISH_GROUP 64
 #define TILE 32
 #define BLOCK 32
+#define FIRST_BLOCK 4
 #define real float
 #define reals float
 #define stored float
+#define stored_lanes float
 
 // Rounding happens where it is written: sums that keep what they lose must not be rearranged or
 // fused.
@@ -18,34 +20,44 @@
 
 // ---- Storage: tensors hold `stored`, arithmetic is in `real`, and `reals` is LANES of them ----
 
+// Vectors that may stand wherever an element may.
+typedef stored_lanes loose_stored __attribute__((aligned(sizeof(stored))));
+typedef reals loose_reals __attribute__((aligned(sizeof(real))));
+
 reals load(global const stored *from)
 {
-    return *from;
+    const stored_lanes bits = *(global const loose_stored *)from;
+    return bits;
+}
+
+stored_lanes pack(const reals value)
+{
+    return value;
 }
 
 void store(const reals value, global stored *to)
 {
-    *to = value;
+    *(global loose_stored *)to = pack(value);
 }
 
-// ---- Channels last: a tile is TILE channels side by side, its parts are runs of rows ----
+// ---- Channels last: a tile is some channels side by side, its parts are runs of rows ----
 
 typedef struct {
     ulong rows, rows_step;
 } extents;
 
-ulong tile_first(void)
+ulong tile_first(const extents e)
 {
     return get_group_id(0) * TILE;
 }
 
-ulong tile_last(void)
+// The last tile takes what would not fill a vector of the next.
+ulong tile_last(const extents e)
 {
-    return min(tile_first() + TILE, (ulong)CHANNELS);
+    return min(tile_first(e) + TILE, (ulong)CHANNELS);
 }
 
-// A parameter of the channels from `channel` on, one in each lane; the last channel stands in
-// beyond the end.
+// A parameter of the channels from `channel` on, one in each lane.
 reals channel_load(global const real *parameter, const ulong channel)
 {
     return parameter[min(channel, (ulong)CHANNELS - 1)];
@@ -107,9 +119,10 @@ typedef struct {
 
 // What each lane has seen: an open block, and the sums of the blocks before it as pairs.
 typedef struct {
-    reals open_sum, sum, sum_rest;
-    reals mean, invstd, open_dot, dot, dot_rest;
-    uint open;
+    reals open_sum;
+    reals open_dot, mean;
+    reals sum, sum_rest;
+    reals dot, dot_rest, invstd;
 } tally;
 
 values load_values(const sources from, const ulong at)
@@ -120,39 +133,45 @@ values load_values(const sources from, const ulong at)
     return v;
 }
 
-tally tally_start(const sources from, const ulong channel)
+values no_values(void)
+{
+    values v;
+    v.dy = 0;
+    v.x = 0;
+    return v;
+}
+
+// A tally before its first value; these sums need not know it.
+tally tally_start(const sources from, const ulong channel, const values first)
 {
     tally t;
     t.open_sum = t.sum = t.sum_rest = 0;
     t.mean = channel_load(from.mean, channel);
     t.invstd = channel_load(from.invstd, channel);
     t.open_dot = t.dot = t.dot_rest = 0;
-    t.open = 0;
     return t;
-}
-
-void tally_close(tally *t)
-{
-    pair_add(&t->sum, &t->sum_rest, t->open_sum);
-    t->open_sum = 0;
-    pair_add(&t->dot, &t->dot_rest, t->open_dot);
-    t->open_dot = 0;
-    t->open = 0;
 }
 
 void tally_add(tally *t, const values v)
 {
     t->open_sum += v.dy;
     t->open_dot += v.dy * (v.x - t->mean);
-    if (++t->open == BLOCK)
-        tally_close(t);
 }
 
-// The sums of one lane of a closed tally.
-record tally_lane(const tally *t, const int lane)
+// Adds the open block, after `open` adds, to the sums.
+void tally_close(tally *t, const uint open)
 {
-    const real sum = t->sum + t->sum_rest;
-    const real dot = (t->dot + t->dot_rest) * t->invstd;
+    pair_add(&t->sum, &t->sum_rest, t->open_sum);
+    t->open_sum = 0;
+    pair_add(&t->dot, &t->dot_rest, t->open_dot);
+    t->open_dot = 0;
+}
+
+// The sums of all lanes of a closed tally.
+record tally_total(const tally *t)
+{
+    const reals sum = t->sum + t->sum_rest;
+    const reals dot = (t->dot + t->dot_rest) * t->invstd;
     const record r = {sum, dot};
     return r;
 }
@@ -188,21 +207,40 @@ typedef struct {
     global const real *constants;
 } targets;
 
+// What a channel's values need.
+typedef struct {
+    real gain;
+} factors;
+
+factors factors_of(const targets t, const ulong channel)
+{
+    factors k;
+    k.gain = t.constants[channel];
+    return k;
+}
+
+// The same in each lane, or those of channels side by side.
 typedef struct {
     reals gain;
 } constants;
 
 constants constants_load(const targets t, const ulong channel)
 {
+    const factors one = factors_of(t, channel);
     constants k;
-    k.gain = channel_load(t.constants, channel);
+    k.gain = one.gain;
     return k;
+}
+
+reals gradient(const constants k, const reals dy)
+{
+    return k.gain * dy;
 }
 
 void map_values(const targets t, const constants k, const ulong at)
 {
     reals dy = load(t.dy + at);
-    const reals dx = k.gain * dy;
+    const reals dx = gradient(k, dy);
     store(dx, t.dx + at);
 }
 
@@ -227,14 +265,24 @@ void fold_group(local record *scratch, const uint item)
 void reduce_tile(const sources from, global real *parts, const extents e, local record *scratch)
 {
     const uint item = get_local_id(0);
-    const ulong channel = tile_first() + item % TILE;
+    const ulong channel = tile_first(e) + item % TILE;
     const ulong first = get_group_id(2) * e.rows_step;
     const ulong last = channel < CHANNELS ? min(first + e.rows_step, e.rows) : 0;
-    tally t = tally_start(from, channel);
-    for (ulong row = first + item / TILE; row < last; row += GROUP / TILE)
+    const ulong start = first + item / TILE;
+    tally t = tally_start(
+        from, channel,
+        start < last ? load_values(from, start * CHANNELS + channel) : no_values());
+    uint open = 0, most = FIRST_BLOCK;
+    for (ulong row = start; row < last; row += GROUP / TILE) {
         tally_add(&t, load_values(from, row * CHANNELS + channel));
-    tally_close(&t);
-    scratch[item] = tally_lane(&t, 0);
+        if (++open == most) {
+            tally_close(&t, open);
+            open = 0;
+            most = BLOCK;
+        }
+    }
+    tally_close(&t, open);
+    scratch[item] = tally_total(&t);
     fold_group(scratch, item);
     if (item < TILE && channel < CHANNELS)
         record_store(scratch[item], parts, get_group_id(2), channel);
@@ -243,12 +291,26 @@ void reduce_tile(const sources from, global real *parts, const extents e, local 
 void map_tile(const targets t, const extents e)
 {
     const uint item = get_local_id(0);
-    const ulong channel = tile_first() + item % TILE;
+    const ulong channel = tile_first(e) + item % TILE;
     const ulong first = get_group_id(2) * e.rows_step;
     const ulong last = channel < CHANNELS ? min(first + e.rows_step, e.rows) : 0;
     const constants k = constants_load(t, channel);
     for (ulong row = first + item / TILE; row < last; row += GROUP / TILE)
         map_values(t, k, row * CHANNELS + channel);
+}
+
+// One group does a tile: its values are read again while they are still near.
+void fuse(
+    const sources from, global real *parts, const results r,
+    const targets t,
+    const extents e, local record *scratch)
+{
+    reduce_tile(from, parts, e, scratch);
+    barrier(CLK_GLOBAL_MEM_FENCE);
+    for (ulong channel = tile_first(e) + get_local_id(0); channel < tile_last(e); channel += GROUP)
+        finish_channel(r, parts, 1, channel);
+    barrier(CLK_GLOBAL_MEM_FENCE);
+    map_tile(t, e);
 }
 
 // ---- Kernels. Every buffer comes with an offset in elements; local sizes are fixed ----
@@ -260,10 +322,13 @@ void reduce(
     global const stored *x, const ulong x_offset,
     global const real *mean, const ulong mean_offset,
     global const real *invstd, const ulong invstd_offset,
-    const ulong rows, const ulong rows_step,
+    const ulong rows,
+    const ulong rows_step,
     global real *restrict parts, const ulong parts_offset)
 {
-    const extents e = {rows, rows_step};
+    const extents e = {
+        rows, rows_step,
+    };
     const sources from = {
         dy + dy_offset,
         x + x_offset, mean + mean_offset, invstd + invstd_offset,
@@ -297,19 +362,22 @@ kernel __attribute__((reqd_work_group_size(GROUP, 1, 1)))
 void map(
     global const stored *dy, const ulong dy_offset,
     global stored *dx, const ulong dx_offset,
-    const ulong rows, const ulong rows_step,
+    const ulong rows,
+    const ulong rows_step,
     global const real *constants, const ulong constants_offset)
 {
-    const extents e = {rows, rows_step};
+    const extents e = {
+        rows, rows_step,
+    };
     const targets t = {
         dy + dy_offset,
         dx + dx_offset,
-        constants + constants_offset
+        constants + constants_offset,
     };
     map_tile(t, e);
 }
 
-// All of it, one group a tile: its values are read again while they are still near.
+// All of it in one launch.
 kernel __attribute__((reqd_work_group_size(GROUP, 1, 1)))
 void fused(
     global const stored *dy, const ulong dy_offset,
@@ -321,10 +389,13 @@ void fused(
     global real *dscale, const ulong dscale_offset,
     global real *dshift, const ulong dshift_offset,
     global real *constants, const ulong constants_offset,
-    const ulong rows, const ulong rows_step,
+    const ulong rows,
+    const ulong rows_step,
     global real *parts, const ulong parts_offset)
 {
-    const extents e = {rows, rows_step};
+    const extents e = {
+        rows, rows_step,
+    };
     const sources from = {
         dy + dy_offset,
         x + x_offset, mean + mean_offset, invstd + invstd_offset,
@@ -335,16 +406,14 @@ void fused(
         dshift + dshift_offset,
         constants + constants_offset
     };
-    local record scratch[GROUP];
-    reduce_tile(from, parts + parts_offset, e, scratch);
-    barrier(CLK_GLOBAL_MEM_FENCE);
-    for (ulong channel = tile_first() + get_local_id(0); channel < tile_last(); channel += GROUP)
-        finish_channel(r, parts + parts_offset, 1, channel);
-    barrier(CLK_GLOBAL_MEM_FENCE);
     const targets t = {
         dy + dy_offset,
         dx + dx_offset,
-        constants + constants_offset
+        constants + constants_offset,
     };
-    map_tile(t, e);
+    local record scratch[GROUP];
+    fuse(
+        from, parts + parts_offset, r,
+        t,
+        e, scratch);
 }

@@ -1,6 +1,6 @@
 // clnorm 0.1.0
 // backward nchw f16 ?x64x? +scale +shift +add +relu +adam
-// gpu: walk=group lanes=1 group=256 tile=1 block=32 parts=128 resident=131072 baked=0
+// gpu: walk=group lanes=1 group=256 tile=1 block=32 parts=128 resident=131072 stream=0 fetch=0 baked=0
 
 #define CHANNELS 64
 #define LANES 1
@@ -8,10 +8,14 @@
 #define FINISH_GROUP 64
 #define TILE 1
 #define BLOCK 32
+#define FIRST_BLOCK 4
 #define STATES 2
 #define real float
 #define reals float
 #define stored ushort
+#define stored_lanes ushort
+#define vload_half_lanes vload_half
+#define vstore_half_lanes vstore_half_rte
 
 // Rounding happens where it is written: sums that keep what they lose must not be rearranged or
 // fused.
@@ -19,30 +23,40 @@
 
 // ---- Storage: tensors hold `stored`, arithmetic is in `real`, and `reals` is LANES of them ----
 
-// The bits are loaded first: some drivers take vload_half of a vector for an aligned load, which
-// it is not.
+// Vectors that may stand wherever an element may.
+typedef stored_lanes loose_stored __attribute__((aligned(sizeof(stored))));
+typedef reals loose_reals __attribute__((aligned(sizeof(real))));
+
 reals load(global const stored *from)
 {
-    return vload_half(0, (global const half *)from);
+    const stored_lanes bits = *(global const loose_stored *)from;
+    return vload_half_lanes(0, (const half *)&bits);
+}
+
+stored_lanes pack(const reals value)
+{
+    stored_lanes bits;
+    vstore_half_lanes(value, 0, (half *)&bits);
+    return bits;
 }
 
 void store(const reals value, global stored *to)
 {
-    vstore_half_rte(value, 0, (global half *)to);
+    *(global loose_stored *)to = pack(value);
 }
 
-// ---- Channels first: a tile is one channel, its parts are boxes of batch x spatial positions ----
+// ---- Channels first: a tile is some channels, its parts are boxes of batch x spatial ----
 
 typedef struct {
     ulong batch, spatial, batch_step, spatial_step;
 } extents;
 
-ulong tile_first(void)
+ulong tile_first(const extents e)
 {
     return get_group_id(0);
 }
 
-ulong tile_last(void)
+ulong tile_last(const extents e)
 {
     return get_group_id(0) + 1;
 }
@@ -115,9 +129,10 @@ typedef struct {
 
 // What each lane has seen: an open block, and the sums of the blocks before it as pairs.
 typedef struct {
-    reals open_sum, sum, sum_rest;
-    reals mean, invstd, open_dot, dot, dot_rest;
-    uint open;
+    reals open_sum;
+    reals open_dot, mean;
+    reals sum, sum_rest;
+    reals dot, dot_rest, invstd;
 } tally;
 
 values load_values(const sources from, const ulong at)
@@ -129,39 +144,45 @@ values load_values(const sources from, const ulong at)
     return v;
 }
 
-tally tally_start(const sources from, const ulong channel)
+values no_values(void)
+{
+    values v;
+    v.dy = 0;
+    v.x = 0;
+    return v;
+}
+
+// A tally before its first value; these sums need not know it.
+tally tally_start(const sources from, const ulong channel, const values first)
 {
     tally t;
     t.open_sum = t.sum = t.sum_rest = 0;
     t.mean = channel_load(from.mean, channel);
     t.invstd = channel_load(from.invstd, channel);
     t.open_dot = t.dot = t.dot_rest = 0;
-    t.open = 0;
     return t;
-}
-
-void tally_close(tally *t)
-{
-    pair_add(&t->sum, &t->sum_rest, t->open_sum);
-    t->open_sum = 0;
-    pair_add(&t->dot, &t->dot_rest, t->open_dot);
-    t->open_dot = 0;
-    t->open = 0;
 }
 
 void tally_add(tally *t, const values v)
 {
     t->open_sum += v.dy;
     t->open_dot += v.dy * (v.x - t->mean);
-    if (++t->open == BLOCK)
-        tally_close(t);
 }
 
-// The sums of one lane of a closed tally.
-record tally_lane(const tally *t, const int lane)
+// Adds the open block, after `open` adds, to the sums.
+void tally_close(tally *t, const uint open)
 {
-    const real sum = t->sum + t->sum_rest;
-    const real dot = (t->dot + t->dot_rest) * t->invstd;
+    pair_add(&t->sum, &t->sum_rest, t->open_sum);
+    t->open_sum = 0;
+    pair_add(&t->dot, &t->dot_rest, t->open_dot);
+    t->open_dot = 0;
+}
+
+// The sums of all lanes of a closed tally.
+record tally_total(const tally *t)
+{
+    const reals sum = t->sum + t->sum_rest;
+    const reals dot = (t->dot + t->dot_rest) * t->invstd;
     const record r = {sum, dot};
     return r;
 }
@@ -232,6 +253,23 @@ typedef struct {
     global const real *constants;
 } targets;
 
+// What a channel's values need.
+typedef struct {
+    real gain;
+    real mean, mean_dy, slope;
+} factors;
+
+factors factors_of(const targets t, const ulong channel)
+{
+    factors k;
+    k.gain = t.constants[channel];
+    k.mean = t.constants[CHANNELS + channel];
+    k.mean_dy = t.constants[2ul * CHANNELS + channel];
+    k.slope = t.constants[3ul * CHANNELS + channel];
+    return k;
+}
+
+// The same in each lane, or those of channels side by side.
 typedef struct {
     reals gain;
     reals mean, mean_dy, slope;
@@ -239,19 +277,25 @@ typedef struct {
 
 constants constants_load(const targets t, const ulong channel)
 {
+    const factors one = factors_of(t, channel);
     constants k;
-    k.gain = channel_load(t.constants, channel);
-    k.mean = channel_load(t.constants + CHANNELS, channel);
-    k.mean_dy = channel_load(t.constants + 2ul * CHANNELS, channel);
-    k.slope = channel_load(t.constants + 3ul * CHANNELS, channel);
+    k.gain = one.gain;
+    k.mean = one.mean;
+    k.mean_dy = one.mean_dy;
+    k.slope = one.slope;
     return k;
+}
+
+reals gradient(const constants k, const reals dy, const reals x)
+{
+    return k.gain * ((dy - k.mean_dy) - (x - k.mean) * k.slope);
 }
 
 void map_values(const targets t, const constants k, const ulong at)
 {
     reals dy = load(t.dy + at);
     dy = load(t.y + at) <= 0 ? (reals)0 : dy;
-    const reals dx = k.gain * ((dy - k.mean_dy) - (load(t.x + at) - k.mean) * k.slope);
+    const reals dx = gradient(k, dy, load(t.x + at));
     store(dx, t.dx + at);
     store(dy, t.dadd + at);
 }
@@ -313,17 +357,23 @@ void reduce_tile(const sources from, global real *parts, const extents e, local 
     const ulong s_last = min(s_first + e.spatial_step, e.spatial);
     const uint item = get_local_id(0);
     place p = place_start(n_last - n_first, (s_last - s_first) / LANES);
-    tally t = tally_start(from, channel);
+    const ulong start = ((n_first + p.row) * CHANNELS + channel) * e.spatial + s_first;
+    tally t = tally_start(
+        from, channel,
+        item < p.count ? load_values(from, start + p.column * LANES) : no_values());
+    uint open = 0, most = FIRST_BLOCK;
     for (ulong i = item; i < p.count; i += GROUP) {
         const ulong row = (n_first + p.row) * CHANNELS + channel;
         tally_add(&t, load_values(from, row * e.spatial + s_first + p.column * LANES));
+        if (++open == most) {
+            tally_close(&t, open);
+            open = 0;
+            most = BLOCK;
+        }
         place_next(&p);
     }
-    tally_close(&t);
-    record total = record_none();
-    for (int lane = 0; lane < LANES; lane++)
-        total = record_merge(total, tally_lane(&t, lane));
-    scratch[item] = total;
+    tally_close(&t, open);
+    scratch[item] = tally_total(&t);
     fold_group(scratch, item);
     if (item == 0)
         record_store(scratch[0], parts, part_index(), channel);
@@ -345,6 +395,20 @@ void map_tile(const targets t, const extents e)
     }
 }
 
+// One group does a tile: its values are read again while they are still near.
+void fuse(
+    const sources from, global real *parts, const results r,
+    const targets t,
+    const extents e, local record *scratch)
+{
+    reduce_tile(from, parts, e, scratch);
+    barrier(CLK_GLOBAL_MEM_FENCE);
+    for (ulong channel = tile_first(e) + get_local_id(0); channel < tile_last(e); channel += GROUP)
+        finish_channel(r, parts, 1, channel);
+    barrier(CLK_GLOBAL_MEM_FENCE);
+    map_tile(t, e);
+}
+
 // ---- Kernels. Every buffer comes with an offset in elements; local sizes are fixed ----
 
 // Gradient sums of each part of each tile: one group a tile and part.
@@ -355,10 +419,13 @@ void reduce(
     global const real *mean, const ulong mean_offset,
     global const real *invstd, const ulong invstd_offset,
     global const stored *y, const ulong y_offset,
-    const ulong batch, const ulong spatial, const ulong batch_step, const ulong spatial_step,
+    const ulong batch, const ulong spatial,
+    const ulong batch_step, const ulong spatial_step,
     global real *restrict parts, const ulong parts_offset)
 {
-    const extents e = {batch, spatial, batch_step, spatial_step};
+    const extents e = {
+        batch, spatial, batch_step, spatial_step,
+    };
     const sources from = {
         dy + dy_offset,
         x + x_offset, mean + mean_offset, invstd + invstd_offset,
@@ -408,22 +475,25 @@ void map(
     global const stored *y, const ulong y_offset,
     global stored *dx, const ulong dx_offset,
     global stored *dadd, const ulong dadd_offset,
-    const ulong batch, const ulong spatial, const ulong batch_step, const ulong spatial_step,
+    const ulong batch, const ulong spatial,
+    const ulong batch_step, const ulong spatial_step,
     global const real *constants, const ulong constants_offset)
 {
-    const extents e = {batch, spatial, batch_step, spatial_step};
+    const extents e = {
+        batch, spatial, batch_step, spatial_step,
+    };
     const targets t = {
         dy + dy_offset,
         x + x_offset,
         y + y_offset,
         dx + dx_offset,
         dadd + dadd_offset,
-        constants + constants_offset
+        constants + constants_offset,
     };
     map_tile(t, e);
 }
 
-// All of it, one group a tile: its values are read again while they are still near.
+// All of it in one launch.
 kernel __attribute__((reqd_work_group_size(GROUP, 1, 1)))
 void fused(
     global const stored *dy, const ulong dy_offset,
@@ -442,10 +512,13 @@ void fused(
     const real correction1, const real correction2, const real adam_epsilon,
     global real *state, const ulong state_offset,
     global real *constants, const ulong constants_offset,
-    const ulong batch, const ulong spatial, const ulong batch_step, const ulong spatial_step,
+    const ulong batch, const ulong spatial,
+    const ulong batch_step, const ulong spatial_step,
     global real *parts, const ulong parts_offset)
 {
-    const extents e = {batch, spatial, batch_step, spatial_step};
+    const extents e = {
+        batch, spatial, batch_step, spatial_step,
+    };
     const sources from = {
         dy + dy_offset,
         x + x_offset, mean + mean_offset, invstd + invstd_offset,
@@ -463,19 +536,17 @@ void fused(
         state + state_offset, by,
         constants + constants_offset
     };
-    local record scratch[GROUP];
-    reduce_tile(from, parts + parts_offset, e, scratch);
-    barrier(CLK_GLOBAL_MEM_FENCE);
-    for (ulong channel = tile_first() + get_local_id(0); channel < tile_last(); channel += GROUP)
-        finish_channel(r, parts + parts_offset, 1, channel);
-    barrier(CLK_GLOBAL_MEM_FENCE);
     const targets t = {
         dy + dy_offset,
         x + x_offset,
         y + y_offset,
         dx + dx_offset,
         dadd + dadd_offset,
-        constants + constants_offset
+        constants + constants_offset,
     };
-    map_tile(t, e);
+    local record scratch[GROUP];
+    fuse(
+        from, parts + parts_offset, r,
+        t,
+        e, scratch);
 }

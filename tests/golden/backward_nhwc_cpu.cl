@@ -1,21 +1,24 @@
 // clnorm 0.1.0
 // backward nhwc f64 ?x17x? +scale +shift +sgd
-// cpu: walk=serial lanes=4 group=1 tile=1 block=32 parts=16 resident=1048576 baked=0
+// cpu: walk=serial lanes=4 group=1 tile=1024 block=32 parts=16 resident=1048576 stream=16777216 fetch=1 baked=0
 
 #define CHANNELS 17
 #define LANES 4
 #define GROUP 1
 #define FINISH_GROUP 4
-#define TILE 4
+#define TALLIES 5
+#define TABLE 259
+#define NEAR 512
+#define ABREAST 4
 #define BLOCK 32
+#define FIRST_BLOCK 4
 #define STATES 1
 #define real double
 #define reals double4
 #define stored double
-#define vload_reals vload4
-#define vstore_reals vstore4
-#define vload_stored vload4
-#define vstore_stored vstore4
+#define stored_lanes double4
+#define mask_lanes long4
+#define LANE_NUMBERS ((long4)(0, 1, 2, 3))
 
 // Rounding happens where it is written: sums that keep what they lose must not be rearranged or
 // fused.
@@ -24,67 +27,122 @@
 
 // ---- Storage: tensors hold `stored`, arithmetic is in `real`, and `reals` is LANES of them ----
 
+// Vectors that may stand wherever an element may.
+typedef stored_lanes loose_stored __attribute__((aligned(sizeof(stored))));
+typedef reals loose_reals __attribute__((aligned(sizeof(real))));
+
 reals load(global const stored *from)
 {
-    return vload_stored(0, from);
+    const stored_lanes bits = *(global const loose_stored *)from;
+    return bits;
 }
 
-real load_one(global const stored *from)
-{
-    return *from;
-}
-
-void store_one(const real value, global stored *to)
-{
-    *to = value;
-}
-
-void store(const reals value, global stored *to)
-{
-    vstore_stored(value, 0, to);
-}
+// A hint that a value is needed soon, where the compiler can pass it on: SPIR has no word for it.
+# if defined(__has_builtin) && !defined(__SPIR__)
+# if __has_builtin(__builtin_prefetch)
+# define FETCH(from) __builtin_prefetch((const void *)(size_t)(from))
+# endif
+# endif
+# ifndef FETCH
+# define FETCH(from)
+# endif
 
 // The first `count` lanes; the others are zero.
 reals load_some(global const stored *from, const int count)
 {
     real lane[LANES];
     for (int i = 0; i < LANES; i++)
-        lane[i] = i < count ? load_one(from + i) : 0;
-    return vload_reals(0, lane);
+        lane[i] = i < count ? from[i] : 0;
+    return *(const loose_reals *)lane;
+}
+
+stored_lanes pack(const reals value)
+{
+    return value;
+}
+
+void store(const reals value, global stored *to)
+{
+    *(global loose_stored *)to = pack(value);
 }
 
 void store_some(const reals value, global stored *to, const int count)
 {
-    real lane[LANES];
-    vstore_reals(value, 0, lane);
+    stored lane[LANES];
+    *(loose_stored *)lane = pack(value);
     for (int i = 0; i < count; i++)
-        store_one(lane[i], to + i);
+        to[i] = lane[i];
 }
 
-// ---- Channels last: a tile is TILE channels side by side, its parts are runs of rows ----
+// Stores past the caches where asked to, where the place is that of a vector, and where the
+// compiler knows how: a tensor larger than they are would only push out what is still needed.
+# ifdef __has_builtin
+# if __has_builtin(__builtin_nontemporal_store)
+# define STORE_PAST(value, to) __builtin_nontemporal_store(value, to)
+# endif
+# endif
+# ifndef STORE_PAST
+# define STORE_PAST(value, to) (*(to) = (value))
+# endif
+void stream(const reals value, global stored *to, const ulong past)
+{
+    if (past && (size_t)to % sizeof(stored_lanes) == 0)
+        STORE_PAST(pack(value), (global stored_lanes *)to);
+    else
+        store(value, to);
+}
+
+mask_lanes lanes_below(const int count)
+{
+    return LANE_NUMBERS < count;
+}
+
+// ---- Channels last: a tile is some channels side by side, its parts are runs of rows ----
 
 typedef struct {
     ulong rows, rows_step;
+    ulong tile;
 } extents;
 
-ulong tile_first(void)
+ulong tile_first(const extents e)
 {
-    return get_group_id(0) * TILE;
+    return get_group_id(0) * e.tile;
 }
 
-ulong tile_last(void)
+// The last tile takes what would not fill a vector of the next.
+ulong tile_last(const extents e)
 {
-    return min(tile_first() + TILE, (ulong)CHANNELS);
+    return get_group_id(0) + 1 == get_num_groups(0) ? CHANNELS : tile_first(e) + e.tile;
 }
 
-// A parameter of the channels from `channel` on, one in each lane; the last channel stands in
-// beyond the end.
+// How far ahead of use values are asked for: the next row, or, where a run is all there is, some
+// lines.
+ulong run_distance(const extents e)
+{
+    return e.tile < CHANNELS ? CHANNELS : NEAR;
+}
+
+// From a value of this tile to its like in the next.
+ulong tile_distance(const extents e)
+{
+    return e.tile;
+}
+
+// A parameter of the channels from `channel` on, one in each lane.
 reals channel_load(global const real *parameter, const ulong channel)
 {
-    real lane[LANES];
-    for (int i = 0; i < LANES; i++)
-        lane[i] = parameter[min(channel + i, (ulong)CHANNELS - 1)];
-    return vload_reals(0, lane);
+    return *(global const loose_reals *)(parameter + channel);
+}
+
+// Behind a reduction the last parts are the nearest.
+ulong map_part(void)
+{
+    return get_num_groups(2) - 1 - get_group_id(2);
+}
+
+reals lanes_of(const real *first)
+{
+    return *(const loose_reals *)first;
 }
 
 // ---- Pairs: a number as the nearest real and the rest it lacks ----
@@ -143,9 +201,10 @@ typedef struct {
 
 // What each lane has seen: an open block, and the sums of the blocks before it as pairs.
 typedef struct {
-    reals open_sum, sum, sum_rest;
-    reals mean, invstd, open_dot, dot, dot_rest;
-    uint open;
+    reals open_sum;
+    reals open_dot, mean;
+    reals sum, sum_rest;
+    reals dot, dot_rest, invstd;
 } tally;
 
 values load_values(const sources from, const ulong at)
@@ -153,6 +212,20 @@ values load_values(const sources from, const ulong at)
     values v;
     v.dy = load(from.dy + at);
     v.x = load(from.x + at);
+    return v;
+}
+
+void fetch_values(const sources from, const ulong at)
+{
+    FETCH(from.dy + at);
+    FETCH(from.x + at);
+}
+
+values no_values(void)
+{
+    values v;
+    v.dy = 0;
+    v.x = 0;
     return v;
 }
 
@@ -164,43 +237,44 @@ values load_some_values(const sources from, const ulong at, const int count)
     return v;
 }
 
-tally tally_start(const sources from, const ulong channel)
+// A tally before its first value; these sums need not know it.
+tally tally_start(const sources from, const ulong channel, const values first)
 {
     tally t;
     t.open_sum = t.sum = t.sum_rest = 0;
     t.mean = channel_load(from.mean, channel);
     t.invstd = channel_load(from.invstd, channel);
     t.open_dot = t.dot = t.dot_rest = 0;
-    t.open = 0;
     return t;
-}
-
-void tally_close(tally *t)
-{
-    pair_add(&t->sum, &t->sum_rest, t->open_sum);
-    t->open_sum = 0;
-    pair_add(&t->dot, &t->dot_rest, t->open_dot);
-    t->open_dot = 0;
-    t->open = 0;
 }
 
 void tally_add(tally *t, const values v)
 {
     t->open_sum += v.dy;
     t->open_dot += v.dy * (v.x - t->mean);
-    if (++t->open == BLOCK)
-        tally_close(t);
 }
 
-// The sums of one lane of a closed tally.
-record tally_lane(const tally *t, const int lane)
+void tally_add_some(tally *t, const values v, const mask_lanes kept)
 {
-    real sums[LANES];
-    vstore_reals(t->sum + t->sum_rest, 0, sums);
-    real dots[LANES];
-    vstore_reals((t->dot + t->dot_rest) * t->invstd, 0, dots);
-    const record r = {sums[lane], dots[lane]};
-    return r;
+    t->open_sum += kept ? v.dy : (reals)0;
+    t->open_dot += kept ? v.dy * (v.x - t->mean) : (reals)0;
+}
+
+// Adds the open block, after `open` adds, to the sums.
+void tally_close(tally *t, const uint open)
+{
+    pair_add(&t->sum, &t->sum_rest, t->open_sum);
+    t->open_sum = 0;
+    pair_add(&t->dot, &t->dot_rest, t->open_dot);
+    t->open_dot = 0;
+}
+
+// Stores the sums of a closed tally, whose lanes are the channels from `channel` on.
+void tally_store(const tally *t, global real *parts, const ulong set, const ulong channel)
+{
+    global real *at = parts + set * 2 * CHANNELS + channel;
+    *(global loose_reals *)at = t->sum + t->sum_rest;
+    *(global loose_reals *)(at + CHANNELS) = (t->dot + t->dot_rest) * t->invstd;
 }
 
 // ---- Optimiser: one step for one parameter ----
@@ -260,67 +334,178 @@ typedef struct {
     global const stored *x;
     global stored *dx;
     global const real *constants;
+    ulong past; // 1: dx and dadd are stored past the caches
+    ulong ahead; // how far ahead of use values are asked for
 } targets;
 
+// What a channel's values need.
+typedef struct {
+    real gain;
+    real mean, mean_dy, slope;
+} factors;
+
+factors factors_of(const targets t, const ulong channel)
+{
+    factors k;
+    k.gain = t.constants[channel];
+    k.mean = t.constants[CHANNELS + channel];
+    k.mean_dy = t.constants[2ul * CHANNELS + channel];
+    k.slope = t.constants[3ul * CHANNELS + channel];
+    return k;
+}
+
+// The same in each lane, or those of channels side by side.
 typedef struct {
     reals gain;
     reals mean, mean_dy, slope;
 } constants;
 
-constants constants_load(const targets t, const ulong channel)
+// Those of a tile's channels.
+typedef struct {
+    real gain[TABLE];
+    real mean[TABLE], mean_dy[TABLE], slope[TABLE];
+} table;
+
+void table_set(table *of, const uint i, const factors one)
+{
+    of->gain[i] = one.gain;
+    of->mean[i] = one.mean;
+    of->mean_dy[i] = one.mean_dy;
+    of->slope[i] = one.slope;
+}
+
+void table_repeat(table *of, const uint i, const uint from)
+{
+    of->gain[i] = of->gain[from];
+    of->mean[i] = of->mean[from];
+    of->mean_dy[i] = of->mean_dy[from];
+    of->slope[i] = of->slope[from];
+}
+
+constants table_get(const table *of, const uint i)
 {
     constants k;
-    k.gain = channel_load(t.constants, channel);
-    k.mean = channel_load(t.constants + CHANNELS, channel);
-    k.mean_dy = channel_load(t.constants + 2ul * CHANNELS, channel);
-    k.slope = channel_load(t.constants + 3ul * CHANNELS, channel);
+    k.gain = lanes_of(of->gain + i);
+    k.mean = lanes_of(of->mean + i);
+    k.mean_dy = lanes_of(of->mean_dy + i);
+    k.slope = lanes_of(of->slope + i);
     return k;
+}
+
+reals gradient(const constants k, const reals dy, const reals x)
+{
+    return k.gain * ((dy - k.mean_dy) - (x - k.mean) * k.slope);
 }
 
 void map_values(const targets t, const constants k, const ulong at)
 {
+    FETCH(t.dy + at + t.ahead);
+    FETCH(t.x + at + t.ahead);
     reals dy = load(t.dy + at);
-    const reals dx = k.gain * ((dy - k.mean_dy) - (load(t.x + at) - k.mean) * k.slope);
-    store(dx, t.dx + at);
+    const reals dx = gradient(k, dy, load(t.x + at));
+    stream(dx, t.dx + at, t.past);
 }
 
 void map_some_values(const targets t, const constants k, const ulong at, const int count)
 {
     reals dy = load_some(t.dy + at, count);
-    const reals dx = k.gain * ((dy - k.mean_dy) - (load_some(t.x + at, count) - k.mean) * k.slope);
-    store_some(dx, t.dx + at, count);
+    store_some(gradient(k, dy, load_some(t.x + at, count)), t.dx + at, count);
 }
 
-// One work-item reduces LANES channels over the rows of its part.
+// How many values come before the first whose place in memory is that of a vector.
+ulong map_lead(const targets t, const ulong at)
+{
+    return -((size_t)(t.dx + at) / sizeof(stored)) % LANES;
+}
+
+// One work-item reduces the tile's part, ABREAST rows at a time. The last vector of a row ends with
+// it, and may overlap the one before.
 void reduce_tile(const sources from, global real *parts, const extents e)
 {
-    const ulong channel = tile_first();
+    const ulong channel = tile_first(e);
+    const uint width = tile_last(e) - channel, vectors = (width + LANES - 1) / LANES;
     const ulong first = get_group_id(2) * e.rows_step, last = min(first + e.rows_step, e.rows);
-    tally t = tally_start(from, channel);
-    const int width = tile_last() - channel;
-    if (width < LANES) {
-        for (ulong row = first; row < last; row++)
-            tally_add(&t, load_some_values(from, row * CHANNELS + channel, width));
-    } else
-    for (ulong row = first; row < last; row++)
-        tally_add(&t, load_values(from, row * CHANNELS + channel));
-    tally_close(&t);
-    for (ulong c = channel; c < tile_last(); c++)
-        record_store(tally_lane(&t, c - channel), parts, get_group_id(2), c);
+    tally t[TALLIES];
+    for (uint i = 0; i < vectors; i++) {
+        const ulong c = channel + min(i * LANES, width - LANES);
+        t[i] = tally_start(
+            from, c, first < last ? load_values(from, first * CHANNELS + c) : no_values());
+    }
+    uint most = FIRST_BLOCK;
+    for (ulong row = first; row < last;) {
+        const ulong begin = row, stop = min(row + most, last);
+        for (; row + ABREAST <= stop; row += ABREAST)
+            for (uint i = 0; i < vectors; i++) {
+                ulong at = row * CHANNELS + channel + min(i * LANES, width - LANES);
+                for (uint j = 0; j < ABREAST; j++, at += CHANNELS) {
+                    fetch_values(from, at + ABREAST * CHANNELS);
+                    tally_add(&t[i], load_values(from, at));
+                }
+            }
+        for (; row < stop; row++)
+            for (uint i = 0; i < vectors; i++) {
+                const ulong at = row * CHANNELS + channel + min(i * LANES, width - LANES);
+                tally_add(&t[i], load_values(from, at));
+            }
+        for (uint i = 0; i < vectors; i++)
+            tally_close(&t[i], row - begin);
+        most = BLOCK;
+    }
+    for (uint i = 0; i < vectors; i++)
+        tally_store(
+            &t[i], parts, get_group_id(2), channel + min(i * LANES, width - LANES));
 }
 
+// Maps `length` values from `at` on, the first of which is of the tile's first channel. Vectors
+// stand where memory has them and go through the table's columns in a circle.
+void map_columns(
+    const targets t, const table *of, ulong at, const ulong length, const uint circle)
+{
+    const ulong end = at + length;
+    uint column = 0;
+    column = min(map_lead(t, at), length);
+    if (column > 0)
+        map_some_values(t, table_get(of, 0), at, column);
+    at += column;
+    while (at + LANES <= end) {
+        const ulong stop = min(at + (circle - column), end + 1 - LANES);
+        for (; at < stop; at += LANES, column += LANES)
+            map_values(t, table_get(of, column), at);
+        if (column >= circle)
+            column -= circle;
+    }
+    if (at < end)
+        map_some_values(t, table_get(of, column), at, end - at);
+}
+
+// The table has the tile's channels as often as they fit, and once more for LANES - 1 columns.
 void map_tile(const targets t, const extents e)
 {
-    const ulong channel = tile_first();
-    const ulong first = get_group_id(2) * e.rows_step, last = min(first + e.rows_step, e.rows);
-    const constants k = constants_load(t, channel);
-    const int width = tile_last() - channel;
-    if (width < LANES) {
+    const ulong channel = tile_first(e);
+    const uint width = tile_last(e) - channel, circle = (TABLE - LANES + 1) / width * width;
+    const ulong first = map_part() * e.rows_step, last = min(first + e.rows_step, e.rows);
+    table of;
+    for (uint i = 0; i < width; i++)
+        table_set(&of, i, factors_of(t, channel + i));
+    for (uint i = width; i < circle + LANES - 1; i++)
+        table_repeat(&of, i, i - width);
+    if (width == CHANNELS)
+        map_columns(t, &of, first * CHANNELS, (last - first) * CHANNELS, circle);
+    else
         for (ulong row = first; row < last; row++)
-            map_some_values(t, k, row * CHANNELS + channel, width);
-    } else
-    for (ulong row = first; row < last; row++)
-        map_values(t, k, row * CHANNELS + channel);
+            map_columns(t, &of, row * CHANNELS + channel, width, circle);
+}
+
+// One work-item does a tile: its values are read again while they are still near.
+void fuse(
+    const sources from, global real *parts, const results r,
+    const targets t,
+    const extents e)
+{
+    reduce_tile(from, parts, e);
+    for (ulong channel = tile_first(e); channel < tile_last(e); channel++)
+        finish_channel(r, parts, 1, channel);
+    map_tile(t, e);
 }
 
 // ---- Kernels. Every buffer comes with an offset in elements; local sizes are fixed ----
@@ -332,10 +517,15 @@ void reduce(
     global const stored *x, const ulong x_offset,
     global const real *mean, const ulong mean_offset,
     global const real *invstd, const ulong invstd_offset,
-    const ulong rows, const ulong rows_step,
+    const ulong rows,
+    const ulong rows_step,
+    const ulong tile,
     global real *restrict parts, const ulong parts_offset)
 {
-    const extents e = {rows, rows_step};
+    const extents e = {
+        rows, rows_step,
+        tile
+    };
     const sources from = {
         dy + dy_offset,
         x + x_offset, mean + mean_offset, invstd + invstd_offset,
@@ -378,20 +568,29 @@ void map(
     global const stored *dy, const ulong dy_offset,
     global const stored *x, const ulong x_offset,
     global stored *dx, const ulong dx_offset,
-    const ulong rows, const ulong rows_step,
+    const ulong rows,
+    const ulong rows_step,
+    const ulong tile,
+    const ulong past,
     global const real *constants, const ulong constants_offset)
 {
-    const extents e = {rows, rows_step};
+    const extents e = {
+        rows, rows_step,
+        tile
+    };
+    const ulong ahead = run_distance(e);
     const targets t = {
         dy + dy_offset,
         x + x_offset,
         dx + dx_offset,
-        constants + constants_offset
+        constants + constants_offset,
+        past,
+        ahead
     };
     map_tile(t, e);
 }
 
-// All of it, one group a tile: its values are read again while they are still near.
+// All of it in one launch.
 kernel __attribute__((reqd_work_group_size(GROUP, 1, 1)))
 void fused(
     global const stored *dy, const ulong dy_offset,
@@ -407,10 +606,16 @@ void fused(
     const real learning_rate, const real weight_decay, const real velocity_decay,
     global real *state, const ulong state_offset,
     global real *constants, const ulong constants_offset,
-    const ulong rows, const ulong rows_step,
+    const ulong rows,
+    const ulong rows_step,
+    const ulong tile,
+    const ulong past,
     global real *parts, const ulong parts_offset)
 {
-    const extents e = {rows, rows_step};
+    const extents e = {
+        rows, rows_step,
+        tile
+    };
     const sources from = {
         dy + dy_offset,
         x + x_offset, mean + mean_offset, invstd + invstd_offset,
@@ -425,14 +630,17 @@ void fused(
         state + state_offset, by,
         constants + constants_offset
     };
-    reduce_tile(from, parts + parts_offset, e);
-    for (ulong channel = tile_first() + get_local_id(0); channel < tile_last(); channel += GROUP)
-        finish_channel(r, parts + parts_offset, 1, channel);
+    const ulong ahead = tile_distance(e);
     const targets t = {
         dy + dy_offset,
         x + x_offset,
         dx + dx_offset,
-        constants + constants_offset
+        constants + constants_offset,
+        past,
+        ahead
     };
-    map_tile(t, e);
+    fuse(
+        from, parts + parts_offset, r,
+        t,
+        e);
 }

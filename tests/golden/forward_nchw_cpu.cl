@@ -1,20 +1,23 @@
 // clnorm 0.1.0
 // forward nchw f32 ?x64x? +scale +shift
-// cpu: walk=serial lanes=8 group=1 tile=1 block=32 parts=16 resident=1048576 baked=0
+// cpu: walk=serial lanes=8 group=1 tile=1024 block=32 parts=16 resident=1048576 stream=16777216 fetch=1 baked=0
 
 #define CHANNELS 64
 #define LANES 8
 #define GROUP 1
 #define FINISH_GROUP 8
+#define TALLIES 16
+#define TABLE 64
+#define FAR 16384
+#define NEAR 1024
 #define BLOCK 32
 #define FIRST_BLOCK 4
 #define real float
 #define reals float8
 #define stored float
-#define vload_reals vload8
-#define vstore_reals vstore8
-#define vload_stored vload8
-#define vstore_stored vstore8
+#define stored_lanes float8
+#define mask_lanes int8
+#define LANE_NUMBERS ((int8)(0, 1, 2, 3, 4, 5, 6, 7))
 
 // Rounding happens where it is written: sums that keep what they lose must not be rearranged or
 // fused.
@@ -22,57 +25,106 @@
 
 // ---- Storage: tensors hold `stored`, arithmetic is in `real`, and `reals` is LANES of them ----
 
+// Vectors that may stand wherever an element may.
+typedef stored_lanes loose_stored __attribute__((aligned(sizeof(stored))));
+typedef reals loose_reals __attribute__((aligned(sizeof(real))));
+
 reals load(global const stored *from)
 {
-    return vload_stored(0, from);
+    const stored_lanes bits = *(global const loose_stored *)from;
+    return bits;
 }
 
-real load_one(global const stored *from)
-{
-    return *from;
-}
-
-void store_one(const real value, global stored *to)
-{
-    *to = value;
-}
-
-void store(const reals value, global stored *to)
-{
-    vstore_stored(value, 0, to);
-}
+// A hint that a value is needed soon, where the compiler can pass it on: SPIR has no word for it.
+# if defined(__has_builtin) && !defined(__SPIR__)
+# if __has_builtin(__builtin_prefetch)
+# define FETCH(from) __builtin_prefetch((const void *)(size_t)(from))
+# endif
+# endif
+# ifndef FETCH
+# define FETCH(from)
+# endif
 
 // The first `count` lanes; the others are zero.
 reals load_some(global const stored *from, const int count)
 {
     real lane[LANES];
     for (int i = 0; i < LANES; i++)
-        lane[i] = i < count ? load_one(from + i) : 0;
-    return vload_reals(0, lane);
+        lane[i] = i < count ? from[i] : 0;
+    return *(const loose_reals *)lane;
+}
+
+stored_lanes pack(const reals value)
+{
+    return value;
+}
+
+void store(const reals value, global stored *to)
+{
+    *(global loose_stored *)to = pack(value);
 }
 
 void store_some(const reals value, global stored *to, const int count)
 {
-    real lane[LANES];
-    vstore_reals(value, 0, lane);
+    stored lane[LANES];
+    *(loose_stored *)lane = pack(value);
     for (int i = 0; i < count; i++)
-        store_one(lane[i], to + i);
+        to[i] = lane[i];
 }
 
-// ---- Channels first: a tile is one channel, its parts are boxes of batch x spatial positions ----
+// Stores past the caches where asked to, where the place is that of a vector, and where the
+// compiler knows how: a tensor larger than they are would only push out what is still needed.
+# ifdef __has_builtin
+# if __has_builtin(__builtin_nontemporal_store)
+# define STORE_PAST(value, to) __builtin_nontemporal_store(value, to)
+# endif
+# endif
+# ifndef STORE_PAST
+# define STORE_PAST(value, to) (*(to) = (value))
+# endif
+void stream(const reals value, global stored *to, const ulong past)
+{
+    if (past && (size_t)to % sizeof(stored_lanes) == 0)
+        STORE_PAST(pack(value), (global stored_lanes *)to);
+    else
+        store(value, to);
+}
+
+mask_lanes lanes_below(const int count)
+{
+    return LANE_NUMBERS < count;
+}
+
+mask_lanes lanes_from(const int first)
+{
+    return LANE_NUMBERS >= first;
+}
+
+real sum_lanes(const reals value)
+{
+    real lane[LANES];
+    *(loose_reals *)lane = value;
+    for (int width = LANES / 2; width > 0; width /= 2)
+        for (int i = 0; i < width; i++)
+            lane[i] += lane[i + width];
+    return lane[0];
+}
+
+// ---- Channels first: a tile is some channels, its parts are boxes of batch x spatial ----
 
 typedef struct {
     ulong batch, spatial, batch_step, spatial_step;
+    ulong tile;
 } extents;
 
-ulong tile_first(void)
+ulong tile_first(const extents e)
 {
-    return get_group_id(0);
+    return get_group_id(0) * e.tile;
 }
 
-ulong tile_last(void)
+ulong tile_last(const extents e)
 {
-    return get_group_id(0) + 1;
+    return min(tile_first(e) + e.tile, (ulong)CHANNELS);
 }
 
 ulong part_index(void)
@@ -80,10 +132,34 @@ ulong part_index(void)
     return get_group_id(1) * get_num_groups(2) + get_group_id(2);
 }
 
+// How far ahead of use values are asked for: the same run of the next image, or, where runs are
+// long, some lines.
+ulong run_distance(const extents e)
+{
+    return e.tile * e.spatial < FAR ? CHANNELS * e.spatial : NEAR;
+}
+
+// From a value of this tile to its like in the next.
+ulong tile_distance(const extents e)
+{
+    return e.tile * e.spatial;
+}
+
 // A parameter of the channel, the same in each lane.
 reals channel_load(global const real *parameter, const ulong channel)
 {
     return (reals)(parameter[channel]);
+}
+
+// Behind a reduction the last parts are the nearest.
+ulong map_part(void)
+{
+    return get_num_groups(1) - 1 - get_group_id(1);
+}
+
+reals lanes_of(const real *one)
+{
+    return (reals)(*one);
 }
 
 // ---- Pairs: a number as the nearest real and the rest it lacks ----
@@ -160,26 +236,31 @@ typedef struct {
 } values;
 
 // What each lane has seen: the moments of the blocks before, and an open block, summed as
-// deviations from their mean.
-typedef struct {
-    reals mean, rest, m2, m2_rest;
-    ulong count;
-    reals sum, squares;
-    uint left; // values until the block is full
-} tally;
-
+// deviations from their mean. Lanes that were left out of an add are counted in `missing`.
+//
 // The first block has only the first value for a mean. That may be an outlier, whose
 // cancellation costs as many times the rounding error as the block has values: so it is short.
 // Later blocks have the mean of all before, whose distance from theirs is part of the m2 sought,
 // so that nothing can cancel.
-uint block_size(const tally *t)
-{
-    return t->count == 0 ? FIRST_BLOCK : BLOCK;
-}
+typedef struct {
+    reals mean, sum, squares;
+    reals rest, m2, m2_rest, count, missing;
+} tally;
 
 values load_values(const sources from, const ulong at)
 {
     const values v = {load(from.x + at)};
+    return v;
+}
+
+void fetch_values(const sources from, const ulong at)
+{
+    FETCH(from.x + at);
+}
+
+values no_values(void)
+{
+    const values v = {0};
     return v;
 }
 
@@ -189,51 +270,53 @@ values load_some_values(const sources from, const ulong at, const int count)
     return v;
 }
 
-tally tally_start(const sources from, const ulong channel)
+// A tally before its first value, which must be a value of the channel, or of none if there is
+// none.
+tally tally_start(const sources from, const ulong channel, const values first)
 {
-    const tally t = {0, 0, 0, 0, 0, 0, 0, FIRST_BLOCK};
+    const tally t = {first.x, 0, 0, 0, 0, 0, 0, 0};
     return t;
-}
-
-// Merges the open block into the lanes' moments, by the formula of record_merge.
-void tally_close(tally *t)
-{
-    const uint open = block_size(t) - t->left;
-    if (open == 0)
-        return;
-    const real n = open, before = t->count;
-    const reals shift = t->sum / n;
-    const reals delta = shift - t->rest;
-    const reals step = delta * (n / (before + n));
-    pair_add(&t->m2, &t->m2_rest, (t->squares - t->sum * shift) + delta * (step * before));
-    pair_add(&t->mean, &t->rest, step);
-    t->count += open;
-    t->sum = 0;
-    t->squares = 0;
-    t->left = BLOCK;
 }
 
 void tally_add(tally *t, const values v)
 {
-    if (t->count == 0 && t->left == FIRST_BLOCK)
-        t->mean = v.x;
     const reals deviation = v.x - t->mean;
     t->sum += deviation;
     t->squares += deviation * deviation;
-    if (--t->left == 0)
-        tally_close(t);
 }
 
-// The moments of one lane of a closed tally.
-record tally_lane(const tally *t, const int lane)
+void tally_add_some(tally *t, const values v, const mask_lanes kept)
 {
-    real means[LANES], rests[LANES], m2s[LANES];
-    vstore_reals(t->mean, 0, means);
-    vstore_reals(t->rest, 0, rests);
-    vstore_reals(t->m2 + t->m2_rest, 0, m2s);
-    const real mean = means[lane], rest = rests[lane], m2 = m2s[lane];
-    record r = {t->count, mean + rest, 0, m2 < 0 ? 0 : m2};
-    r.rest = lost(mean, rest, r.mean);
+    const reals deviation = kept ? v.x - t->mean : (reals)0;
+    t->sum += deviation;
+    t->squares += deviation * deviation;
+    t->missing += kept ? (reals)0 : (reals)1;
+}
+
+// Merges the open block, after `open` adds, into the lanes' moments, by the formula of
+// record_merge.
+void tally_close(tally *t, const uint open)
+{
+    const reals n = (real)open - t->missing, before = t->count;
+    t->count = before + n;
+    const reals shift = t->sum / max(n, (reals)1);
+    const reals delta = shift - t->rest;
+    const reals step = delta * (n / max(t->count, (reals)1));
+    pair_add(&t->m2, &t->m2_rest, (t->squares - t->sum * shift) + delta * (step * before));
+    pair_add(&t->mean, &t->rest, step);
+    t->sum = t->squares = t->missing = 0;
+}
+
+// The moments of all lanes of a closed tally: their means as distances from that of lane 0.
+record tally_total(const tally *t)
+{
+    const real base = t->mean.s0, count = sum_lanes(t->count);
+    const reals distance = (t->mean - base) + t->rest;
+    const real step = sum_lanes(t->count > 0 ? t->count * distance : (reals)0) / count;
+    const reals off = t->count > 0 ? distance - step : (reals)0;
+    const real m2 = sum_lanes((t->m2 + t->m2_rest) + t->count * (off * off));
+    record r = {count, base + step, 0, m2 < 0 ? 0 : m2};
+    r.rest = lost(base, step, r.mean);
     return r;
 }
 
@@ -271,8 +354,29 @@ typedef struct {
     global const stored *x;
     global stored *y;
     global const real *constants;
+    ulong past; // 1: y is stored past the caches
+    ulong ahead; // how far ahead of use values are asked for
 } targets;
 
+// What a channel's values need.
+typedef struct {
+    real mean;
+    real rest;
+    real gain;
+    real shift;
+} factors;
+
+factors factors_of(const targets t, const ulong channel)
+{
+    factors k;
+    k.mean = t.constants[channel];
+    k.rest = t.constants[CHANNELS + channel];
+    k.gain = t.constants[2ul * CHANNELS + channel];
+    k.shift = t.constants[3ul * CHANNELS + channel];
+    return k;
+}
+
+// The same in each lane, or those of channels side by side.
 typedef struct {
     reals mean;
     reals rest;
@@ -280,13 +384,39 @@ typedef struct {
     reals shift;
 } constants;
 
-constants constants_load(const targets t, const ulong channel)
+// Those of a tile's channels.
+typedef struct {
+    real mean[TABLE];
+    real rest[TABLE];
+    real gain[TABLE];
+    real shift[TABLE];
+} table;
+
+void table_set(table *of, const uint i, const factors one)
+{
+    of->mean[i] = one.mean;
+    of->rest[i] = one.rest;
+    of->gain[i] = one.gain;
+    of->shift[i] = one.shift;
+}
+
+constants table_get(const table *of, const uint i)
 {
     constants k;
-    k.mean = channel_load(t.constants, channel);
-    k.rest = channel_load(t.constants + CHANNELS, channel);
-    k.gain = channel_load(t.constants + 2ul * CHANNELS, channel);
-    k.shift = channel_load(t.constants + 3ul * CHANNELS, channel);
+    k.mean = lanes_of(of->mean + i);
+    k.rest = lanes_of(of->rest + i);
+    k.gain = lanes_of(of->gain + i);
+    k.shift = lanes_of(of->shift + i);
+    return k;
+}
+
+constants constants_choose(const mask_lanes which, const constants a, const constants b)
+{
+    constants k;
+    k.mean = which ? a.mean : b.mean;
+    k.rest = which ? a.rest : b.rest;
+    k.gain = which ? a.gain : b.gain;
+    k.shift = which ? a.shift : b.shift;
     return k;
 }
 
@@ -299,7 +429,9 @@ reals normalise(const constants k, const reals x)
 
 void map_values(const targets t, const constants k, const ulong at)
 {
-    store(normalise(k, load(t.x + at)), t.y + at);
+    FETCH(t.x + at + t.ahead);
+    const reals y = normalise(k, load(t.x + at));
+    stream(y, t.y + at, t.past);
 }
 
 void map_some_values(const targets t, const constants k, const ulong at, const int count)
@@ -308,53 +440,142 @@ void map_some_values(const targets t, const constants k, const ulong at, const i
     store_some(normalise(k, x), t.y + at, count);
 }
 
-// One work-item reduces the channel's part, LANES positions at a time; lanes beyond the end of a
-// row go to a tally of their own.
+// How many values come before the first whose place in memory is that of a vector.
+ulong map_lead(const targets t, const ulong at)
+{
+    return -((size_t)(t.y + at) / sizeof(stored)) % LANES;
+}
+
+// How many adds are open, and how many close a block.
+typedef struct {
+    uint open, most;
+} pace;
+
+values first_values(const sources from, const ulong at, const ulong length)
+{
+    return length < LANES ? load_some_values(from, at, length) : load_values(from, at);
+}
+
+// Adds a row of `length` values to a tally. The values beyond whole vectors come first, in a
+// vector that ends with the row.
+pace reduce_row(
+    tally *of, const sources from, ulong at, const ulong length, const ulong ahead, pace p)
+{
+    tally t = *of;
+    const ulong vectors = length / LANES;
+    const int rest = length % LANES;
+    if (rest > 0 && vectors > 0)
+        tally_add_some(&t, load_values(from, at + length - LANES), lanes_from(LANES - rest));
+    else if (rest > 0)
+        tally_add_some(&t, load_some_values(from, at, rest), lanes_below(rest));
+    p.open += rest > 0;
+    ulong i = 0;
+    do {
+        const ulong stop = min(vectors, i + max(p.most, p.open + 1) - p.open);
+        p.open += stop - i;
+        for (; i < stop; i++, at += LANES) {
+            fetch_values(from, at + ahead);
+            tally_add(&t, load_values(from, at));
+        }
+        if (p.open >= p.most) {
+            tally_close(&t, p.open);
+            p.open = 0;
+            p.most = BLOCK;
+        }
+    } while (i < vectors);
+    *of = t;
+    return p;
+}
+
+// One work-item reduces the tile's part, row by row as they lie in memory.
 void reduce_tile(const sources from, global real *parts, const extents e)
 {
-    const ulong channel = get_group_id(0);
+    const ulong first = tile_first(e);
+    const uint width = tile_last(e) - first;
     const ulong n_first = get_group_id(1) * e.batch_step;
     const ulong n_last = min(n_first + e.batch_step, e.batch);
     const ulong s_first = get_group_id(2) * e.spatial_step;
     const ulong s_last = min(s_first + e.spatial_step, e.spatial);
-    const ulong vectors = (s_last - s_first) / LANES;
-    const int rest = (s_last - s_first) % LANES;
-    tally edge = tally_start(from, channel);
-    tally body = tally_start(from, channel);
-    for (ulong n = n_first; n < n_last; n++) {
-        ulong at = (n * CHANNELS + channel) * e.spatial + s_first;
-        for (ulong i = 0; i < vectors; i++, at += LANES)
-            tally_add(&body, load_values(from, at));
-        if (rest > 0)
-            tally_add(&edge, load_some_values(from, at, rest));
+    const ulong length = n_first < n_last ? s_last - s_first : 0;
+    ulong at = (n_first * CHANNELS + first) * e.spatial + s_first;
+    tally t[TALLIES];
+    for (uint i = 0; i < width; i++)
+        t[i] = tally_start(from, first + i, first_values(from, at + i * e.spatial, length));
+    pace p = {0, FIRST_BLOCK};
+    for (ulong n = n_first; n < n_last; n++, at += CHANNELS * e.spatial) {
+        pace next = p;
+        for (uint i = 0; i < width; i++)
+            next = reduce_row(&t[i], from, at + i * e.spatial, length, run_distance(e), p);
+        p = next;
     }
-    record total = record_none();
-    tally_close(&body);
-    for (int lane = 0; lane < LANES; lane++)
-        total = record_merge(total, tally_lane(&body, lane));
-    tally_close(&edge);
-    for (int lane = 0; lane < rest; lane++)
-        total = record_merge(total, tally_lane(&edge, lane));
-    record_store(total, parts, part_index(), channel);
+    for (uint i = 0; i < width; i++) {
+        tally_close(&t[i], p.open);
+        record_store(tally_total(&t[i]), parts, part_index(), first + i);
+    }
+}
+
+// Maps `width` rows of `length` values that follow each other from `at` on. Vectors stand where
+// memory has them; one that holds the end of a row also holds the start of the next.
+void map_rows(
+    const targets t, const table *of, ulong at, const uint width, const ulong length)
+{
+    constants k = table_get(of, 0);
+    ulong end = at + length;
+    const int lead = min(map_lead(t, at), length);
+    if (lead > 0)
+        map_some_values(t, k, at, lead);
+    at += lead;
+    for (uint i = 1; i <= width; i++, end += length) {
+        for (; at + LANES <= end; at += LANES)
+            map_values(t, k, at);
+        const int rest = end - at;
+        if (i == width) {
+            if (rest > 0)
+                map_some_values(t, k, at, rest);
+            return;
+        }
+        const constants next = table_get(of, i);
+        if (rest > 0) {
+            map_values(t, constants_choose(lanes_below(rest), k, next), at);
+            at += LANES;
+        }
+        k = next;
+    }
 }
 
 void map_tile(const targets t, const extents e)
 {
-    const ulong channel = get_group_id(0);
-    const ulong n_first = get_group_id(1) * e.batch_step;
+    const ulong first = tile_first(e);
+    const uint width = tile_last(e) - first;
+    const ulong n_first = map_part() * e.batch_step;
     const ulong n_last = min(n_first + e.batch_step, e.batch);
     const ulong s_first = get_group_id(2) * e.spatial_step;
     const ulong s_last = min(s_first + e.spatial_step, e.spatial);
-    const ulong vectors = (s_last - s_first) / LANES;
-    const int rest = (s_last - s_first) % LANES;
-    const constants k = constants_load(t, channel);
-    for (ulong n = n_first; n < n_last; n++) {
-        ulong at = (n * CHANNELS + channel) * e.spatial + s_first;
-        for (ulong i = 0; i < vectors; i++, at += LANES)
-            map_values(t, k, at);
-        if (rest > 0)
-            map_some_values(t, k, at, rest);
+    const ulong length = s_last - s_first;
+    ulong at = (n_first * CHANNELS + first) * e.spatial + s_first;
+    table of;
+    for (uint i = 0; i < width; i++)
+        table_set(&of, i, factors_of(t, first + i));
+    for (ulong n = n_first; n < n_last; n++, at += CHANNELS * e.spatial) {
+        if (length < LANES) { // a vector would hold more than two rows
+            for (uint i = 0; i < width; i++)
+                map_some_values(t, table_get(&of, i), at + i * length, length);
+            continue;
+        }
+        map_rows(t, &of, at, width, length);
     }
+}
+
+// One work-item does a tile: its values are read again while they are still near.
+void fuse(
+    const sources from, global real *parts, const results r,
+    const targets t,
+    const extents e)
+{
+    reduce_tile(from, parts, e);
+    for (ulong channel = tile_first(e); channel < tile_last(e); channel++)
+        finish_channel(r, parts, 1, channel);
+    map_tile(t, e);
 }
 
 // ---- Kernels. Every buffer comes with an offset in elements; local sizes are fixed ----
@@ -363,10 +584,15 @@ void map_tile(const targets t, const extents e)
 kernel __attribute__((reqd_work_group_size(GROUP, 1, 1)))
 void reduce(
     global const stored *restrict x, const ulong x_offset,
-    const ulong batch, const ulong spatial, const ulong batch_step, const ulong spatial_step,
+    const ulong batch, const ulong spatial,
+    const ulong batch_step, const ulong spatial_step,
+    const ulong tile,
     global real *restrict parts, const ulong parts_offset)
 {
-    const extents e = {batch, spatial, batch_step, spatial_step};
+    const extents e = {
+        batch, spatial, batch_step, spatial_step,
+        tile
+    };
     const sources from = {x + x_offset};
     reduce_tile(from, parts + parts_offset, e);
 }
@@ -396,19 +622,28 @@ kernel __attribute__((reqd_work_group_size(GROUP, 1, 1)))
 void map(
     global const stored *x, const ulong x_offset,
     global stored *y, const ulong y_offset,
-    const ulong batch, const ulong spatial, const ulong batch_step, const ulong spatial_step,
+    const ulong batch, const ulong spatial,
+    const ulong batch_step, const ulong spatial_step,
+    const ulong tile,
+    const ulong past,
     global const real *constants, const ulong constants_offset)
 {
-    const extents e = {batch, spatial, batch_step, spatial_step};
+    const extents e = {
+        batch, spatial, batch_step, spatial_step,
+        tile
+    };
+    const ulong ahead = run_distance(e);
     const targets t = {
         x + x_offset,
         y + y_offset,
-        constants + constants_offset
+        constants + constants_offset,
+        past,
+        ahead
     };
     map_tile(t, e);
 }
 
-// All of it, one group a tile: its values are read again while they are still near.
+// All of it in one launch.
 kernel __attribute__((reqd_work_group_size(GROUP, 1, 1)))
 void fused(
     global const stored *x, const ulong x_offset,
@@ -418,10 +653,16 @@ void fused(
     global const real *scale, const ulong scale_offset,
     global const real *shift, const ulong shift_offset,
     global real *constants, const ulong constants_offset, const real epsilon,
-    const ulong batch, const ulong spatial, const ulong batch_step, const ulong spatial_step,
+    const ulong batch, const ulong spatial,
+    const ulong batch_step, const ulong spatial_step,
+    const ulong tile,
+    const ulong past,
     global real *parts, const ulong parts_offset)
 {
-    const extents e = {batch, spatial, batch_step, spatial_step};
+    const extents e = {
+        batch, spatial, batch_step, spatial_step,
+        tile
+    };
     const results r = {
         mean + mean_offset, invstd + invstd_offset,
         scale + scale_offset,
@@ -429,13 +670,16 @@ void fused(
         constants + constants_offset, epsilon
     };
     const sources from = {x + x_offset};
-    reduce_tile(from, parts + parts_offset, e);
-    for (ulong channel = tile_first() + get_local_id(0); channel < tile_last(); channel += GROUP)
-        finish_channel(r, parts + parts_offset, 1, channel);
+    const ulong ahead = tile_distance(e);
     const targets t = {
         x + x_offset,
         y + y_offset,
-        constants + constants_offset
+        constants + constants_offset,
+        past,
+        ahead
     };
-    map_tile(t, e);
+    fuse(
+        from, parts + parts_offset, r,
+        t,
+        e);
 }

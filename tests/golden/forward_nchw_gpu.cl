@@ -1,6 +1,6 @@
 // clnorm 0.1.0
 // forward nchw f32 ?x64x? +scale +shift +running
-// gpu: walk=group lanes=1 group=256 tile=1 block=32 parts=128 resident=131072 baked=0
+// gpu: walk=group lanes=1 group=256 tile=1 block=32 parts=128 resident=131072 stream=0 fetch=0 baked=0
 
 #define CHANNELS 64
 #define LANES 1
@@ -12,6 +12,7 @@
 #define real float
 #define reals float
 #define stored float
+#define stored_lanes float
 
 // Rounding happens where it is written: sums that keep what they lose must not be rearranged or
 // fused.
@@ -19,28 +20,38 @@
 
 // ---- Storage: tensors hold `stored`, arithmetic is in `real`, and `reals` is LANES of them ----
 
+// Vectors that may stand wherever an element may.
+typedef stored_lanes loose_stored __attribute__((aligned(sizeof(stored))));
+typedef reals loose_reals __attribute__((aligned(sizeof(real))));
+
 reals load(global const stored *from)
 {
-    return *from;
+    const stored_lanes bits = *(global const loose_stored *)from;
+    return bits;
+}
+
+stored_lanes pack(const reals value)
+{
+    return value;
 }
 
 void store(const reals value, global stored *to)
 {
-    *to = value;
+    *(global loose_stored *)to = pack(value);
 }
 
-// ---- Channels first: a tile is one channel, its parts are boxes of batch x spatial positions ----
+// ---- Channels first: a tile is some channels, its parts are boxes of batch x spatial ----
 
 typedef struct {
     ulong batch, spatial, batch_step, spatial_step;
 } extents;
 
-ulong tile_first(void)
+ulong tile_first(const extents e)
 {
     return get_group_id(0);
 }
 
-ulong tile_last(void)
+ulong tile_last(const extents e)
 {
     return get_group_id(0) + 1;
 }
@@ -130,22 +141,16 @@ typedef struct {
 } values;
 
 // What each lane has seen: the moments of the blocks before, and an open block, summed as
-// deviations from their mean.
-typedef struct {
-    reals mean, rest, m2, m2_rest;
-    ulong count;
-    reals sum, squares;
-    uint left; // values until the block is full
-} tally;
-
+// deviations from their mean. Lanes that were left out of an add are counted in `missing`.
+//
 // The first block has only the first value for a mean. That may be an outlier, whose
 // cancellation costs as many times the rounding error as the block has values: so it is short.
 // Later blocks have the mean of all before, whose distance from theirs is part of the m2 sought,
 // so that nothing can cancel.
-uint block_size(const tally *t)
-{
-    return t->count == 0 ? FIRST_BLOCK : BLOCK;
-}
+typedef struct {
+    reals mean, sum, squares;
+    reals rest, m2, m2_rest, count, missing;
+} tally;
 
 values load_values(const sources from, const ulong at)
 {
@@ -153,47 +158,47 @@ values load_values(const sources from, const ulong at)
     return v;
 }
 
-tally tally_start(const sources from, const ulong channel)
+values no_values(void)
 {
-    const tally t = {0, 0, 0, 0, 0, 0, 0, FIRST_BLOCK};
-    return t;
+    const values v = {0};
+    return v;
 }
 
-// Merges the open block into the lanes' moments, by the formula of record_merge.
-void tally_close(tally *t)
+// A tally before its first value, which must be a value of the channel, or of none if there is
+// none.
+tally tally_start(const sources from, const ulong channel, const values first)
 {
-    const uint open = block_size(t) - t->left;
-    if (open == 0)
-        return;
-    const real n = open, before = t->count;
-    const reals shift = t->sum / n;
-    const reals delta = shift - t->rest;
-    const reals step = delta * (n / (before + n));
-    pair_add(&t->m2, &t->m2_rest, (t->squares - t->sum * shift) + delta * (step * before));
-    pair_add(&t->mean, &t->rest, step);
-    t->count += open;
-    t->sum = 0;
-    t->squares = 0;
-    t->left = BLOCK;
+    const tally t = {first.x, 0, 0, 0, 0, 0, 0, 0};
+    return t;
 }
 
 void tally_add(tally *t, const values v)
 {
-    if (t->count == 0 && t->left == FIRST_BLOCK)
-        t->mean = v.x;
     const reals deviation = v.x - t->mean;
     t->sum += deviation;
     t->squares += deviation * deviation;
-    if (--t->left == 0)
-        tally_close(t);
 }
 
-// The moments of one lane of a closed tally.
-record tally_lane(const tally *t, const int lane)
+// Merges the open block, after `open` adds, into the lanes' moments, by the formula of
+// record_merge.
+void tally_close(tally *t, const uint open)
 {
-    const real mean = t->mean, rest = t->rest, m2 = t->m2 + t->m2_rest;
-    record r = {t->count, mean + rest, 0, m2 < 0 ? 0 : m2};
-    r.rest = lost(mean, rest, r.mean);
+    const reals n = (real)open - t->missing, before = t->count;
+    t->count = before + n;
+    const reals shift = t->sum / max(n, (reals)1);
+    const reals delta = shift - t->rest;
+    const reals step = delta * (n / max(t->count, (reals)1));
+    pair_add(&t->m2, &t->m2_rest, (t->squares - t->sum * shift) + delta * (step * before));
+    pair_add(&t->mean, &t->rest, step);
+    t->sum = t->squares = t->missing = 0;
+}
+
+// The moments of a closed tally.
+record tally_total(const tally *t)
+{
+    const real m2 = t->m2 + t->m2_rest;
+    record r = {t->count, t->mean + t->rest, 0, m2 < 0 ? 0 : m2};
+    r.rest = lost(t->mean, t->rest, r.mean);
     return r;
 }
 
@@ -241,6 +246,25 @@ typedef struct {
     global const real *constants;
 } targets;
 
+// What a channel's values need.
+typedef struct {
+    real mean;
+    real rest;
+    real gain;
+    real shift;
+} factors;
+
+factors factors_of(const targets t, const ulong channel)
+{
+    factors k;
+    k.mean = t.constants[channel];
+    k.rest = t.constants[CHANNELS + channel];
+    k.gain = t.constants[2ul * CHANNELS + channel];
+    k.shift = t.constants[3ul * CHANNELS + channel];
+    return k;
+}
+
+// The same in each lane, or those of channels side by side.
 typedef struct {
     reals mean;
     reals rest;
@@ -250,11 +274,12 @@ typedef struct {
 
 constants constants_load(const targets t, const ulong channel)
 {
+    const factors one = factors_of(t, channel);
     constants k;
-    k.mean = channel_load(t.constants, channel);
-    k.rest = channel_load(t.constants + CHANNELS, channel);
-    k.gain = channel_load(t.constants + 2ul * CHANNELS, channel);
-    k.shift = channel_load(t.constants + 3ul * CHANNELS, channel);
+    k.mean = one.mean;
+    k.rest = one.rest;
+    k.gain = one.gain;
+    k.shift = one.shift;
     return k;
 }
 
@@ -267,7 +292,8 @@ reals normalise(const constants k, const reals x)
 
 void map_values(const targets t, const constants k, const ulong at)
 {
-    store(normalise(k, load(t.x + at)), t.y + at);
+    const reals y = normalise(k, load(t.x + at));
+    store(y, t.y + at);
 }
 
 // ---- Fold: the records of a work-group's items become TILE records, in a tree of fixed shape ----
@@ -327,17 +353,23 @@ void reduce_tile(const sources from, global real *parts, const extents e, local 
     const ulong s_last = min(s_first + e.spatial_step, e.spatial);
     const uint item = get_local_id(0);
     place p = place_start(n_last - n_first, (s_last - s_first) / LANES);
-    tally t = tally_start(from, channel);
+    const ulong start = ((n_first + p.row) * CHANNELS + channel) * e.spatial + s_first;
+    tally t = tally_start(
+        from, channel,
+        item < p.count ? load_values(from, start + p.column * LANES) : no_values());
+    uint open = 0, most = FIRST_BLOCK;
     for (ulong i = item; i < p.count; i += GROUP) {
         const ulong row = (n_first + p.row) * CHANNELS + channel;
         tally_add(&t, load_values(from, row * e.spatial + s_first + p.column * LANES));
+        if (++open == most) {
+            tally_close(&t, open);
+            open = 0;
+            most = BLOCK;
+        }
         place_next(&p);
     }
-    tally_close(&t);
-    record total = record_none();
-    for (int lane = 0; lane < LANES; lane++)
-        total = record_merge(total, tally_lane(&t, lane));
-    scratch[item] = total;
+    tally_close(&t, open);
+    scratch[item] = tally_total(&t);
     fold_group(scratch, item);
     if (item == 0)
         record_store(scratch[0], parts, part_index(), channel);
@@ -359,16 +391,33 @@ void map_tile(const targets t, const extents e)
     }
 }
 
+// One group does a tile: its values are read again while they are still near.
+void fuse(
+    const sources from, global real *parts, const results r,
+    const targets t,
+    const extents e, local record *scratch)
+{
+    reduce_tile(from, parts, e, scratch);
+    barrier(CLK_GLOBAL_MEM_FENCE);
+    for (ulong channel = tile_first(e) + get_local_id(0); channel < tile_last(e); channel += GROUP)
+        finish_channel(r, parts, 1, channel);
+    barrier(CLK_GLOBAL_MEM_FENCE);
+    map_tile(t, e);
+}
+
 // ---- Kernels. Every buffer comes with an offset in elements; local sizes are fixed ----
 
 // Moments of each part of each tile: one group a tile and part.
 kernel __attribute__((reqd_work_group_size(GROUP, 1, 1)))
 void reduce(
     global const stored *restrict x, const ulong x_offset,
-    const ulong batch, const ulong spatial, const ulong batch_step, const ulong spatial_step,
+    const ulong batch, const ulong spatial,
+    const ulong batch_step, const ulong spatial_step,
     global real *restrict parts, const ulong parts_offset)
 {
-    const extents e = {batch, spatial, batch_step, spatial_step};
+    const extents e = {
+        batch, spatial, batch_step, spatial_step,
+    };
     const sources from = {x + x_offset};
     local record scratch[GROUP];
     reduce_tile(from, parts + parts_offset, e, scratch);
@@ -402,19 +451,22 @@ kernel __attribute__((reqd_work_group_size(GROUP, 1, 1)))
 void map(
     global const stored *x, const ulong x_offset,
     global stored *y, const ulong y_offset,
-    const ulong batch, const ulong spatial, const ulong batch_step, const ulong spatial_step,
+    const ulong batch, const ulong spatial,
+    const ulong batch_step, const ulong spatial_step,
     global const real *constants, const ulong constants_offset)
 {
-    const extents e = {batch, spatial, batch_step, spatial_step};
+    const extents e = {
+        batch, spatial, batch_step, spatial_step,
+    };
     const targets t = {
         x + x_offset,
         y + y_offset,
-        constants + constants_offset
+        constants + constants_offset,
     };
     map_tile(t, e);
 }
 
-// All of it, one group a tile: its values are read again while they are still near.
+// All of it in one launch.
 kernel __attribute__((reqd_work_group_size(GROUP, 1, 1)))
 void fused(
     global const stored *x, const ulong x_offset,
@@ -426,10 +478,13 @@ void fused(
     global const real *scale, const ulong scale_offset,
     global const real *shift, const ulong shift_offset,
     global real *constants, const ulong constants_offset, const real epsilon,
-    const ulong batch, const ulong spatial, const ulong batch_step, const ulong spatial_step,
+    const ulong batch, const ulong spatial,
+    const ulong batch_step, const ulong spatial_step,
     global real *parts, const ulong parts_offset)
 {
-    const extents e = {batch, spatial, batch_step, spatial_step};
+    const extents e = {
+        batch, spatial, batch_step, spatial_step,
+    };
     const results r = {
         mean + mean_offset, invstd + invstd_offset,
         running_mean + running_mean_offset, running_var + running_var_offset, momentum,
@@ -438,16 +493,14 @@ void fused(
         constants + constants_offset, epsilon
     };
     const sources from = {x + x_offset};
-    local record scratch[GROUP];
-    reduce_tile(from, parts + parts_offset, e, scratch);
-    barrier(CLK_GLOBAL_MEM_FENCE);
-    for (ulong channel = tile_first() + get_local_id(0); channel < tile_last(); channel += GROUP)
-        finish_channel(r, parts + parts_offset, 1, channel);
-    barrier(CLK_GLOBAL_MEM_FENCE);
     const targets t = {
         x + x_offset,
         y + y_offset,
-        constants + constants_offset
+        constants + constants_offset,
     };
-    map_tile(t, e);
+    local record scratch[GROUP];
+    fuse(
+        from, parts + parts_offset, r,
+        t,
+        e, scratch);
 }

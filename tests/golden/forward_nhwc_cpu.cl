@@ -1,24 +1,25 @@
 // clnorm 0.1.0
 // forward nhwc f16 ?x64x3136 +scale +shift +add +relu +running
-// cpu: walk=serial lanes=8 group=1 tile=1 block=32 parts=16 resident=1048576 baked=0
+// cpu: walk=serial lanes=8 group=1 tile=1024 block=32 parts=16 resident=1048576 stream=16777216 fetch=1 baked=0
 
 #define CHANNELS 64
 #define LANES 8
 #define GROUP 1
 #define FINISH_GROUP 8
-#define TILE 8
+#define TALLIES 8
+#define TABLE 263
+#define NEAR 2048
+#define ABREAST 4
 #define BLOCK 32
 #define FIRST_BLOCK 4
 #define real float
 #define reals float8
 #define stored ushort
 #define stored_lanes ushort8
-#define vload_reals vload8
-#define vstore_reals vstore8
-#define vload_stored vload8
-#define vstore_stored vstore8
 #define vload_half_lanes vload_half8
 #define vstore_half_lanes vstore_half8_rte
+#define mask_lanes int8
+#define LANE_NUMBERS ((int8)(0, 1, 2, 3, 4, 5, 6, 7))
 
 // Rounding happens where it is written: sums that keep what they lose must not be rearranged or
 // fused.
@@ -26,72 +27,124 @@
 
 // ---- Storage: tensors hold `stored`, arithmetic is in `real`, and `reals` is LANES of them ----
 
-// The bits are loaded first: some drivers take vload_half of a vector for an aligned load, which
-// it is not.
+// Vectors that may stand wherever an element may.
+typedef stored_lanes loose_stored __attribute__((aligned(sizeof(stored))));
+typedef reals loose_reals __attribute__((aligned(sizeof(real))));
+
 reals load(global const stored *from)
 {
-    const stored_lanes bits = vload_stored(0, from);
+    const stored_lanes bits = *(global const loose_stored *)from;
     return vload_half_lanes(0, (const half *)&bits);
 }
 
-real load_one(global const stored *from)
-{
-    return vload_half(0, (global const half *)from);
-}
-
-void store_one(const real value, global stored *to)
-{
-    vstore_half_rte(value, 0, (global half *)to);
-}
-
-void store(const reals value, global stored *to)
-{
-    stored_lanes bits;
-    vstore_half_lanes(value, 0, (half *)&bits);
-    vstore_stored(bits, 0, to);
-}
+// A hint that a value is needed soon, where the compiler can pass it on: SPIR has no word for it.
+# if defined(__has_builtin) && !defined(__SPIR__)
+# if __has_builtin(__builtin_prefetch)
+# define FETCH(from) __builtin_prefetch((const void *)(size_t)(from))
+# endif
+# endif
+# ifndef FETCH
+# define FETCH(from)
+# endif
 
 // The first `count` lanes; the others are zero.
 reals load_some(global const stored *from, const int count)
 {
     real lane[LANES];
     for (int i = 0; i < LANES; i++)
-        lane[i] = i < count ? load_one(from + i) : 0;
-    return vload_reals(0, lane);
+        lane[i] = i < count ? vload_half(i, (global const half *)from) : 0;
+    return *(const loose_reals *)lane;
+}
+
+stored_lanes pack(const reals value)
+{
+    stored_lanes bits;
+    vstore_half_lanes(value, 0, (half *)&bits);
+    return bits;
+}
+
+void store(const reals value, global stored *to)
+{
+    *(global loose_stored *)to = pack(value);
 }
 
 void store_some(const reals value, global stored *to, const int count)
 {
-    real lane[LANES];
-    vstore_reals(value, 0, lane);
+    stored lane[LANES];
+    *(loose_stored *)lane = pack(value);
     for (int i = 0; i < count; i++)
-        store_one(lane[i], to + i);
+        to[i] = lane[i];
 }
 
-// ---- Channels last: a tile is TILE channels side by side, its parts are runs of rows ----
+// Stores past the caches where asked to, where the place is that of a vector, and where the
+// compiler knows how: a tensor larger than they are would only push out what is still needed.
+# ifdef __has_builtin
+# if __has_builtin(__builtin_nontemporal_store)
+# define STORE_PAST(value, to) __builtin_nontemporal_store(value, to)
+# endif
+# endif
+# ifndef STORE_PAST
+# define STORE_PAST(value, to) (*(to) = (value))
+# endif
+void stream(const reals value, global stored *to, const ulong past)
+{
+    if (past && (size_t)to % sizeof(stored_lanes) == 0)
+        STORE_PAST(pack(value), (global stored_lanes *)to);
+    else
+        store(value, to);
+}
+
+mask_lanes lanes_below(const int count)
+{
+    return LANE_NUMBERS < count;
+}
+
+// ---- Channels last: a tile is some channels side by side, its parts are runs of rows ----
 
 typedef struct {
     ulong rows, rows_step;
+    ulong tile;
 } extents;
 
-ulong tile_first(void)
+ulong tile_first(const extents e)
 {
-    return get_group_id(0) * TILE;
+    return get_group_id(0) * e.tile;
 }
 
-ulong tile_last(void)
+// The last tile takes what would not fill a vector of the next.
+ulong tile_last(const extents e)
 {
-    return min(tile_first() + TILE, (ulong)CHANNELS);
+    return get_group_id(0) + 1 == get_num_groups(0) ? CHANNELS : tile_first(e) + e.tile;
 }
 
-// A parameter of the channels from `channel` on, one in each lane; the last channel stands in
-// beyond the end.
+// How far ahead of use values are asked for: the next row, or, where a run is all there is, some
+// lines.
+ulong run_distance(const extents e)
+{
+    return e.tile < CHANNELS ? CHANNELS : NEAR;
+}
+
+// From a value of this tile to its like in the next.
+ulong tile_distance(const extents e)
+{
+    return e.tile;
+}
+
+// A parameter of the channels from `channel` on, one in each lane.
 reals channel_load(global const real *parameter, const ulong channel)
 {
-    real lane[LANES];
-    for (int i = 0; i < LANES; i++)
-        lane[i] = parameter[min(channel + i, (ulong)CHANNELS - 1)];
-    return vload_reals(0, lane);
+    return *(global const loose_reals *)(parameter + channel);
+}
+
+// Behind a reduction the last parts are the nearest.
+ulong map_part(void)
+{
+    return get_num_groups(2) - 1 - get_group_id(2);
+}
+
+reals lanes_of(const real *first)
+{
+    return *(const loose_reals *)first;
 }
 
 // ---- Pairs: a number as the nearest real and the rest it lacks ----
@@ -168,26 +221,31 @@ typedef struct {
 } values;
 
 // What each lane has seen: the moments of the blocks before, and an open block, summed as
-// deviations from their mean.
-typedef struct {
-    reals mean, rest, m2, m2_rest;
-    ulong count;
-    reals sum, squares;
-    uint left; // values until the block is full
-} tally;
-
+// deviations from their mean. Lanes that were left out of an add are counted in `missing`.
+//
 // The first block has only the first value for a mean. That may be an outlier, whose
 // cancellation costs as many times the rounding error as the block has values: so it is short.
 // Later blocks have the mean of all before, whose distance from theirs is part of the m2 sought,
 // so that nothing can cancel.
-uint block_size(const tally *t)
-{
-    return t->count == 0 ? FIRST_BLOCK : BLOCK;
-}
+typedef struct {
+    reals mean, sum, squares;
+    reals rest, m2, m2_rest, count, missing;
+} tally;
 
 values load_values(const sources from, const ulong at)
 {
     const values v = {load(from.x + at)};
+    return v;
+}
+
+void fetch_values(const sources from, const ulong at)
+{
+    FETCH(from.x + at);
+}
+
+values no_values(void)
+{
+    const values v = {0};
     return v;
 }
 
@@ -197,52 +255,52 @@ values load_some_values(const sources from, const ulong at, const int count)
     return v;
 }
 
-tally tally_start(const sources from, const ulong channel)
+// A tally before its first value, which must be a value of the channel, or of none if there is
+// none.
+tally tally_start(const sources from, const ulong channel, const values first)
 {
-    const tally t = {0, 0, 0, 0, 0, 0, 0, FIRST_BLOCK};
+    const tally t = {first.x, 0, 0, 0, 0, 0, 0, 0};
     return t;
-}
-
-// Merges the open block into the lanes' moments, by the formula of record_merge.
-void tally_close(tally *t)
-{
-    const uint open = block_size(t) - t->left;
-    if (open == 0)
-        return;
-    const real n = open, before = t->count;
-    const reals shift = t->sum / n;
-    const reals delta = shift - t->rest;
-    const reals step = delta * (n / (before + n));
-    pair_add(&t->m2, &t->m2_rest, (t->squares - t->sum * shift) + delta * (step * before));
-    pair_add(&t->mean, &t->rest, step);
-    t->count += open;
-    t->sum = 0;
-    t->squares = 0;
-    t->left = BLOCK;
 }
 
 void tally_add(tally *t, const values v)
 {
-    if (t->count == 0 && t->left == FIRST_BLOCK)
-        t->mean = v.x;
     const reals deviation = v.x - t->mean;
     t->sum += deviation;
     t->squares += deviation * deviation;
-    if (--t->left == 0)
-        tally_close(t);
 }
 
-// The moments of one lane of a closed tally.
-record tally_lane(const tally *t, const int lane)
+void tally_add_some(tally *t, const values v, const mask_lanes kept)
 {
-    real means[LANES], rests[LANES], m2s[LANES];
-    vstore_reals(t->mean, 0, means);
-    vstore_reals(t->rest, 0, rests);
-    vstore_reals(t->m2 + t->m2_rest, 0, m2s);
-    const real mean = means[lane], rest = rests[lane], m2 = m2s[lane];
-    record r = {t->count, mean + rest, 0, m2 < 0 ? 0 : m2};
-    r.rest = lost(mean, rest, r.mean);
-    return r;
+    const reals deviation = kept ? v.x - t->mean : (reals)0;
+    t->sum += deviation;
+    t->squares += deviation * deviation;
+    t->missing += kept ? (reals)0 : (reals)1;
+}
+
+// Merges the open block, after `open` adds, into the lanes' moments, by the formula of
+// record_merge.
+void tally_close(tally *t, const uint open)
+{
+    const reals n = (real)open - t->missing, before = t->count;
+    t->count = before + n;
+    const reals shift = t->sum / max(n, (reals)1);
+    const reals delta = shift - t->rest;
+    const reals step = delta * (n / max(t->count, (reals)1));
+    pair_add(&t->m2, &t->m2_rest, (t->squares - t->sum * shift) + delta * (step * before));
+    pair_add(&t->mean, &t->rest, step);
+    t->sum = t->squares = t->missing = 0;
+}
+
+// Stores the moments of a closed tally, whose lanes are the channels from `channel` on.
+void tally_store(const tally *t, global real *parts, const ulong set, const ulong channel)
+{
+    global real *at = parts + set * 4 * CHANNELS + channel;
+    const reals mean = t->mean + t->rest, added = mean - t->mean, m2 = t->m2 + t->m2_rest;
+    *(global loose_reals *)at = t->count;
+    *(global loose_reals *)(at + CHANNELS) = mean;
+    *(global loose_reals *)(at + 2ul * CHANNELS) = (t->mean - (mean - added)) + (t->rest - added);
+    *(global loose_reals *)(at + 3ul * CHANNELS) = m2 < 0 ? (reals)0 : m2;
 }
 
 // ---- Finish: a channel's moments become what the caller keeps and what normalising needs ----
@@ -288,8 +346,29 @@ typedef struct {
     global const stored *add;
     global stored *y;
     global const real *constants;
+    ulong past; // 1: y is stored past the caches
+    ulong ahead; // how far ahead of use values are asked for
 } targets;
 
+// What a channel's values need.
+typedef struct {
+    real mean;
+    real rest;
+    real gain;
+    real shift;
+} factors;
+
+factors factors_of(const targets t, const ulong channel)
+{
+    factors k;
+    k.mean = t.constants[channel];
+    k.rest = t.constants[CHANNELS + channel];
+    k.gain = t.constants[2ul * CHANNELS + channel];
+    k.shift = t.constants[3ul * CHANNELS + channel];
+    return k;
+}
+
+// The same in each lane, or those of channels side by side.
 typedef struct {
     reals mean;
     reals rest;
@@ -297,13 +376,37 @@ typedef struct {
     reals shift;
 } constants;
 
-constants constants_load(const targets t, const ulong channel)
+// Those of a tile's channels.
+typedef struct {
+    real mean[TABLE];
+    real rest[TABLE];
+    real gain[TABLE];
+    real shift[TABLE];
+} table;
+
+void table_set(table *of, const uint i, const factors one)
+{
+    of->mean[i] = one.mean;
+    of->rest[i] = one.rest;
+    of->gain[i] = one.gain;
+    of->shift[i] = one.shift;
+}
+
+void table_repeat(table *of, const uint i, const uint from)
+{
+    of->mean[i] = of->mean[from];
+    of->rest[i] = of->rest[from];
+    of->gain[i] = of->gain[from];
+    of->shift[i] = of->shift[from];
+}
+
+constants table_get(const table *of, const uint i)
 {
     constants k;
-    k.mean = channel_load(t.constants, channel);
-    k.rest = channel_load(t.constants + CHANNELS, channel);
-    k.gain = channel_load(t.constants + 2ul * CHANNELS, channel);
-    k.shift = channel_load(t.constants + 3ul * CHANNELS, channel);
+    k.mean = lanes_of(of->mean + i);
+    k.rest = lanes_of(of->rest + i);
+    k.gain = lanes_of(of->gain + i);
+    k.shift = lanes_of(of->shift + i);
     return k;
 }
 
@@ -318,7 +421,9 @@ reals normalise(const constants k, const reals x, const reals add)
 
 void map_values(const targets t, const constants k, const ulong at)
 {
-    store(normalise(k, load(t.x + at), load(t.add + at)), t.y + at);
+    FETCH(t.x + at + t.ahead);
+    const reals y = normalise(k, load(t.x + at), load(t.add + at));
+    stream(y, t.y + at, t.past);
 }
 
 void map_some_values(const targets t, const constants k, const ulong at, const int count)
@@ -327,26 +432,100 @@ void map_some_values(const targets t, const constants k, const ulong at, const i
     store_some(normalise(k, x, load_some(t.add + at, count)), t.y + at, count);
 }
 
-// One work-item reduces LANES channels over the rows of its part.
-void reduce_tile(const sources from, global real *parts, const extents e)
+// How many values come before the first whose place in memory is that of a vector.
+ulong map_lead(const targets t, const ulong at)
 {
-    const ulong channel = tile_first();
-    const ulong first = get_group_id(2) * e.rows_step, last = min(first + e.rows_step, e.rows);
-    tally t = tally_start(from, channel);
-    for (ulong row = first; row < last; row++)
-        tally_add(&t, load_values(from, row * CHANNELS + channel));
-    tally_close(&t);
-    for (ulong c = channel; c < tile_last(); c++)
-        record_store(tally_lane(&t, c - channel), parts, get_group_id(2), c);
+    return -((size_t)(t.y + at) / sizeof(stored)) % LANES;
 }
 
+// One work-item reduces the tile's part, ABREAST rows at a time. The last vector of a row ends with
+// it, and may overlap the one before.
+void reduce_tile(const sources from, global real *parts, const extents e)
+{
+    const ulong channel = tile_first(e);
+    const uint width = tile_last(e) - channel, vectors = (width + LANES - 1) / LANES;
+    const ulong first = get_group_id(2) * e.rows_step, last = min(first + e.rows_step, e.rows);
+    tally t[TALLIES];
+    for (uint i = 0; i < vectors; i++) {
+        const ulong c = channel + min(i * LANES, width - LANES);
+        t[i] = tally_start(
+            from, c, first < last ? load_values(from, first * CHANNELS + c) : no_values());
+    }
+    uint most = FIRST_BLOCK;
+    for (ulong row = first; row < last;) {
+        const ulong begin = row, stop = min(row + most, last);
+        for (; row + ABREAST <= stop; row += ABREAST)
+            for (uint i = 0; i < vectors; i++) {
+                ulong at = row * CHANNELS + channel + min(i * LANES, width - LANES);
+                for (uint j = 0; j < ABREAST; j++, at += CHANNELS) {
+                    fetch_values(from, at + ABREAST * CHANNELS);
+                    tally_add(&t[i], load_values(from, at));
+                }
+            }
+        for (; row < stop; row++)
+            for (uint i = 0; i < vectors; i++) {
+                const ulong at = row * CHANNELS + channel + min(i * LANES, width - LANES);
+                tally_add(&t[i], load_values(from, at));
+            }
+        for (uint i = 0; i < vectors; i++)
+            tally_close(&t[i], row - begin);
+        most = BLOCK;
+    }
+    for (uint i = 0; i < vectors; i++)
+        tally_store(
+            &t[i], parts, get_group_id(2), channel + min(i * LANES, width - LANES));
+}
+
+// Maps `length` values from `at` on, the first of which is of the tile's first channel. Vectors
+// stand where memory has them and go through the table's columns in a circle.
+void map_columns(
+    const targets t, const table *of, ulong at, const ulong length, const uint circle)
+{
+    const ulong end = at + length;
+    uint column = 0;
+    column = min(map_lead(t, at), length);
+    if (column > 0)
+        map_some_values(t, table_get(of, 0), at, column);
+    at += column;
+    while (at + LANES <= end) {
+        const ulong stop = min(at + (circle - column), end + 1 - LANES);
+        for (; at < stop; at += LANES, column += LANES)
+            map_values(t, table_get(of, column), at);
+        if (column >= circle)
+            column -= circle;
+    }
+    if (at < end)
+        map_some_values(t, table_get(of, column), at, end - at);
+}
+
+// The table has the tile's channels as often as they fit, and once more for LANES - 1 columns.
 void map_tile(const targets t, const extents e)
 {
-    const ulong channel = tile_first();
-    const ulong first = get_group_id(2) * e.rows_step, last = min(first + e.rows_step, e.rows);
-    const constants k = constants_load(t, channel);
-    for (ulong row = first; row < last; row++)
-        map_values(t, k, row * CHANNELS + channel);
+    const ulong channel = tile_first(e);
+    const uint width = tile_last(e) - channel, circle = (TABLE - LANES + 1) / width * width;
+    const ulong first = map_part() * e.rows_step, last = min(first + e.rows_step, e.rows);
+    table of;
+    for (uint i = 0; i < width; i++)
+        table_set(&of, i, factors_of(t, channel + i));
+    for (uint i = width; i < circle + LANES - 1; i++)
+        table_repeat(&of, i, i - width);
+    if (width == CHANNELS)
+        map_columns(t, &of, first * CHANNELS, (last - first) * CHANNELS, circle);
+    else
+        for (ulong row = first; row < last; row++)
+            map_columns(t, &of, row * CHANNELS + channel, width, circle);
+}
+
+// One work-item does a tile: its values are read again while they are still near.
+void fuse(
+    const sources from, global real *parts, const results r,
+    const targets t,
+    const extents e)
+{
+    reduce_tile(from, parts, e);
+    for (ulong channel = tile_first(e); channel < tile_last(e); channel++)
+        finish_channel(r, parts, 1, channel);
+    map_tile(t, e);
 }
 
 // ---- Kernels. Every buffer comes with an offset in elements; local sizes are fixed ----
@@ -355,10 +534,15 @@ void map_tile(const targets t, const extents e)
 kernel __attribute__((reqd_work_group_size(GROUP, 1, 1)))
 void reduce(
     global const stored *restrict x, const ulong x_offset,
-    const ulong rows, const ulong rows_step,
+    const ulong rows,
+    const ulong rows_step,
+    const ulong tile,
     global real *restrict parts, const ulong parts_offset)
 {
-    const extents e = {rows, rows_step};
+    const extents e = {
+        rows, rows_step,
+        tile
+    };
     const sources from = {x + x_offset};
     reduce_tile(from, parts + parts_offset, e);
 }
@@ -392,20 +576,29 @@ void map(
     global const stored *x, const ulong x_offset,
     global const stored *add, const ulong add_offset,
     global stored *y, const ulong y_offset,
-    const ulong rows, const ulong rows_step,
+    const ulong rows,
+    const ulong rows_step,
+    const ulong tile,
+    const ulong past,
     global const real *constants, const ulong constants_offset)
 {
-    const extents e = {rows, rows_step};
+    const extents e = {
+        rows, rows_step,
+        tile
+    };
+    const ulong ahead = run_distance(e);
     const targets t = {
         x + x_offset,
         add + add_offset,
         y + y_offset,
-        constants + constants_offset
+        constants + constants_offset,
+        past,
+        ahead
     };
     map_tile(t, e);
 }
 
-// All of it, one group a tile: its values are read again while they are still near.
+// All of it in one launch.
 kernel __attribute__((reqd_work_group_size(GROUP, 1, 1)))
 void fused(
     global const stored *x, const ulong x_offset,
@@ -418,10 +611,16 @@ void fused(
     global const real *scale, const ulong scale_offset,
     global const real *shift, const ulong shift_offset,
     global real *constants, const ulong constants_offset, const real epsilon,
-    const ulong rows, const ulong rows_step,
+    const ulong rows,
+    const ulong rows_step,
+    const ulong tile,
+    const ulong past,
     global real *parts, const ulong parts_offset)
 {
-    const extents e = {rows, rows_step};
+    const extents e = {
+        rows, rows_step,
+        tile
+    };
     const results r = {
         mean + mean_offset, invstd + invstd_offset,
         running_mean + running_mean_offset, running_var + running_var_offset, momentum,
@@ -430,14 +629,17 @@ void fused(
         constants + constants_offset, epsilon
     };
     const sources from = {x + x_offset};
-    reduce_tile(from, parts + parts_offset, e);
-    for (ulong channel = tile_first() + get_local_id(0); channel < tile_last(); channel += GROUP)
-        finish_channel(r, parts + parts_offset, 1, channel);
+    const ulong ahead = tile_distance(e);
     const targets t = {
         x + x_offset,
         add + add_offset,
         y + y_offset,
-        constants + constants_offset
+        constants + constants_offset,
+        past,
+        ahead
     };
-    map_tile(t, e);
+    fuse(
+        from, parts + parts_offset, r,
+        t,
+        e);
 }

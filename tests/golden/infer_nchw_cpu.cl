@@ -1,17 +1,19 @@
 // clnorm 0.1.0
 // infer nchw f32 ?x64x? +scale +shift +relu
-// cpu: walk=serial lanes=8 group=1 tile=1 block=32 parts=16 resident=1048576 baked=0
+// cpu: walk=serial lanes=8 group=1 tile=1024 block=32 parts=16 resident=1048576 stream=16777216 fetch=1 baked=0
 
 #define CHANNELS 64
 #define LANES 8
 #define GROUP 1
+#define TABLE 64
+#define FAR 16384
+#define NEAR 1024
 #define real float
 #define reals float8
 #define stored float
-#define vload_reals vload8
-#define vstore_reals vstore8
-#define vload_stored vload8
-#define vstore_stored vstore8
+#define stored_lanes float8
+#define mask_lanes int8
+#define LANE_NUMBERS ((int8)(0, 1, 2, 3, 4, 5, 6, 7))
 
 // Rounding happens where it is written: sums that keep what they lose must not be rearranged or
 // fused.
@@ -19,53 +21,109 @@
 
 // ---- Storage: tensors hold `stored`, arithmetic is in `real`, and `reals` is LANES of them ----
 
+// Vectors that may stand wherever an element may.
+typedef stored_lanes loose_stored __attribute__((aligned(sizeof(stored))));
+typedef reals loose_reals __attribute__((aligned(sizeof(real))));
+
 reals load(global const stored *from)
 {
-    return vload_stored(0, from);
+    const stored_lanes bits = *(global const loose_stored *)from;
+    return bits;
 }
 
-real load_one(global const stored *from)
-{
-    return *from;
-}
-
-void store_one(const real value, global stored *to)
-{
-    *to = value;
-}
-
-void store(const reals value, global stored *to)
-{
-    vstore_stored(value, 0, to);
-}
+// A hint that a value is needed soon, where the compiler can pass it on: SPIR has no word for it.
+# if defined(__has_builtin) && !defined(__SPIR__)
+# if __has_builtin(__builtin_prefetch)
+# define FETCH(from) __builtin_prefetch((const void *)(size_t)(from))
+# endif
+# endif
+# ifndef FETCH
+# define FETCH(from)
+# endif
 
 // The first `count` lanes; the others are zero.
 reals load_some(global const stored *from, const int count)
 {
     real lane[LANES];
     for (int i = 0; i < LANES; i++)
-        lane[i] = i < count ? load_one(from + i) : 0;
-    return vload_reals(0, lane);
+        lane[i] = i < count ? from[i] : 0;
+    return *(const loose_reals *)lane;
+}
+
+stored_lanes pack(const reals value)
+{
+    return value;
+}
+
+void store(const reals value, global stored *to)
+{
+    *(global loose_stored *)to = pack(value);
 }
 
 void store_some(const reals value, global stored *to, const int count)
 {
-    real lane[LANES];
-    vstore_reals(value, 0, lane);
+    stored lane[LANES];
+    *(loose_stored *)lane = pack(value);
     for (int i = 0; i < count; i++)
-        store_one(lane[i], to + i);
+        to[i] = lane[i];
 }
 
-// ---- Channels first: a tile is one channel, its parts are boxes of batch x spatial positions ----
+// Stores past the caches where asked to, where the place is that of a vector, and where the
+// compiler knows how: a tensor larger than they are would only push out what is still needed.
+# ifdef __has_builtin
+# if __has_builtin(__builtin_nontemporal_store)
+# define STORE_PAST(value, to) __builtin_nontemporal_store(value, to)
+# endif
+# endif
+# ifndef STORE_PAST
+# define STORE_PAST(value, to) (*(to) = (value))
+# endif
+void stream(const reals value, global stored *to, const ulong past)
+{
+    if (past && (size_t)to % sizeof(stored_lanes) == 0)
+        STORE_PAST(pack(value), (global stored_lanes *)to);
+    else
+        store(value, to);
+}
+
+mask_lanes lanes_below(const int count)
+{
+    return LANE_NUMBERS < count;
+}
+
+// ---- Channels first: a tile is some channels, its parts are boxes of batch x spatial ----
 
 typedef struct {
     ulong batch, spatial, batch_step, spatial_step;
+    ulong tile;
 } extents;
 
-// A parameter of the channel, the same in each lane.
-reals channel_load(global const real *parameter, const ulong channel)
+ulong tile_first(const extents e)
 {
-    return (reals)(parameter[channel]);
+    return get_group_id(0) * e.tile;
+}
+
+ulong tile_last(const extents e)
+{
+    return min(tile_first(e) + e.tile, (ulong)CHANNELS);
+}
+
+// How far ahead of use values are asked for: the same run of the next image, or, where runs are
+// long, some lines.
+ulong run_distance(const extents e)
+{
+    return e.tile * e.spatial < FAR ? CHANNELS * e.spatial : NEAR;
+}
+
+// Behind a reduction the last parts are the nearest.
+ulong map_part(void)
+{
+    return get_group_id(1);
+}
+
+reals lanes_of(const real *one)
+{
+    return (reals)(*one);
 }
 
 // ---- Normalise: y = (x - mean) * gain + shift, where gain = invstd * scale ----
@@ -77,21 +135,63 @@ typedef struct {
     global const real *scale;
     global const real *shift;
     real epsilon;
+    ulong past; // 1: y is stored past the caches
+    ulong ahead; // how far ahead of use values are asked for
 } targets;
 
+// What a channel's values need.
+typedef struct {
+    real mean;
+    real gain;
+    real shift;
+} factors;
+
+factors factors_of(const targets t, const ulong channel)
+{
+    factors k;
+    k.mean = t.mean[channel];
+    k.gain = 1 / sqrt(t.var[channel] + t.epsilon);
+    k.gain *= t.scale[channel];
+    k.shift = t.shift[channel];
+    return k;
+}
+
+// The same in each lane, or those of channels side by side.
 typedef struct {
     reals mean;
     reals gain;
     reals shift;
 } constants;
 
-constants constants_load(const targets t, const ulong channel)
+// Those of a tile's channels.
+typedef struct {
+    real mean[TABLE];
+    real gain[TABLE];
+    real shift[TABLE];
+} table;
+
+void table_set(table *of, const uint i, const factors one)
+{
+    of->mean[i] = one.mean;
+    of->gain[i] = one.gain;
+    of->shift[i] = one.shift;
+}
+
+constants table_get(const table *of, const uint i)
 {
     constants k;
-    k.mean = channel_load(t.mean, channel);
-    k.gain = 1 / sqrt(channel_load(t.var, channel) + t.epsilon);
-    k.gain *= channel_load(t.scale, channel);
-    k.shift = channel_load(t.shift, channel);
+    k.mean = lanes_of(of->mean + i);
+    k.gain = lanes_of(of->gain + i);
+    k.shift = lanes_of(of->shift + i);
+    return k;
+}
+
+constants constants_choose(const mask_lanes which, const constants a, const constants b)
+{
+    constants k;
+    k.mean = which ? a.mean : b.mean;
+    k.gain = which ? a.gain : b.gain;
+    k.shift = which ? a.shift : b.shift;
     return k;
 }
 
@@ -105,7 +205,9 @@ reals normalise(const constants k, const reals x)
 
 void map_values(const targets t, const constants k, const ulong at)
 {
-    store(normalise(k, load(t.x + at)), t.y + at);
+    FETCH(t.x + at + t.ahead);
+    const reals y = normalise(k, load(t.x + at));
+    stream(y, t.y + at, t.past);
 }
 
 void map_some_values(const targets t, const constants k, const ulong at, const int count)
@@ -114,22 +216,61 @@ void map_some_values(const targets t, const constants k, const ulong at, const i
     store_some(normalise(k, x), t.y + at, count);
 }
 
+// How many values come before the first whose place in memory is that of a vector.
+ulong map_lead(const targets t, const ulong at)
+{
+    return -((size_t)(t.y + at) / sizeof(stored)) % LANES;
+}
+
+// Maps `width` rows of `length` values that follow each other from `at` on. Vectors stand where
+// memory has them; one that holds the end of a row also holds the start of the next.
+void map_rows(
+    const targets t, const table *of, ulong at, const uint width, const ulong length)
+{
+    constants k = table_get(of, 0);
+    ulong end = at + length;
+    const int lead = min(map_lead(t, at), length);
+    if (lead > 0)
+        map_some_values(t, k, at, lead);
+    at += lead;
+    for (uint i = 1; i <= width; i++, end += length) {
+        for (; at + LANES <= end; at += LANES)
+            map_values(t, k, at);
+        const int rest = end - at;
+        if (i == width) {
+            if (rest > 0)
+                map_some_values(t, k, at, rest);
+            return;
+        }
+        const constants next = table_get(of, i);
+        if (rest > 0) {
+            map_values(t, constants_choose(lanes_below(rest), k, next), at);
+            at += LANES;
+        }
+        k = next;
+    }
+}
+
 void map_tile(const targets t, const extents e)
 {
-    const ulong channel = get_group_id(0);
-    const ulong n_first = get_group_id(1) * e.batch_step;
+    const ulong first = tile_first(e);
+    const uint width = tile_last(e) - first;
+    const ulong n_first = map_part() * e.batch_step;
     const ulong n_last = min(n_first + e.batch_step, e.batch);
     const ulong s_first = get_group_id(2) * e.spatial_step;
     const ulong s_last = min(s_first + e.spatial_step, e.spatial);
-    const ulong vectors = (s_last - s_first) / LANES;
-    const int rest = (s_last - s_first) % LANES;
-    const constants k = constants_load(t, channel);
-    for (ulong n = n_first; n < n_last; n++) {
-        ulong at = (n * CHANNELS + channel) * e.spatial + s_first;
-        for (ulong i = 0; i < vectors; i++, at += LANES)
-            map_values(t, k, at);
-        if (rest > 0)
-            map_some_values(t, k, at, rest);
+    const ulong length = s_last - s_first;
+    ulong at = (n_first * CHANNELS + first) * e.spatial + s_first;
+    table of;
+    for (uint i = 0; i < width; i++)
+        table_set(&of, i, factors_of(t, first + i));
+    for (ulong n = n_first; n < n_last; n++, at += CHANNELS * e.spatial) {
+        if (length < LANES) { // a vector would hold more than two rows
+            for (uint i = 0; i < width; i++)
+                map_some_values(t, table_get(&of, i), at + i * length, length);
+            continue;
+        }
+        map_rows(t, &of, at, width, length);
     }
 }
 
@@ -144,16 +285,24 @@ void map(
     global const real *var, const ulong var_offset,
     global const real *scale, const ulong scale_offset,
     global const real *shift, const ulong shift_offset,
-    const ulong batch, const ulong spatial, const ulong batch_step, const ulong spatial_step,
+    const ulong batch, const ulong spatial,
+    const ulong batch_step, const ulong spatial_step,
+    const ulong tile,
+    const ulong past,
     const real epsilon)
 {
-    const extents e = {batch, spatial, batch_step, spatial_step};
+    const extents e = {
+        batch, spatial, batch_step, spatial_step,
+        tile
+    };
     const targets t = {
         x + x_offset,
         y + y_offset, mean + mean_offset, var + var_offset,
         scale + scale_offset,
         shift + shift_offset,
-        epsilon
+        epsilon,
+        past,
+        run_distance(e)
     };
     map_tile(t, e);
 }

@@ -1,6 +1,6 @@
 // clnorm 0.1.0
 // infer nhwc bf16 ?x257x? +scale +shift
-// gpu: walk=group lanes=1 group=256 tile=32 block=32 parts=128 resident=131072 baked=0
+// gpu: walk=group lanes=1 group=256 tile=32 block=32 parts=128 resident=131072 stream=0 fetch=0 baked=0
 
 #define CHANNELS 257
 #define LANES 1
@@ -9,6 +9,12 @@
 #define real float
 #define reals float
 #define stored ushort
+#define stored_lanes ushort
+#define as_reals as_float
+#define as_bits as_uint
+#define bits_of_reals uint
+#define convert_bits convert_uint
+#define convert_stored convert_ushort
 
 // Rounding happens where it is written: sums that keep what they lose must not be rearranged or
 // fused.
@@ -16,50 +22,44 @@
 
 // ---- Storage: tensors hold `stored`, arithmetic is in `real`, and `reals` is LANES of them ----
 
-// A bfloat16 is the upper half of a float. Rounding is to nearest even; NaN stays NaN.
+// Vectors that may stand wherever an element may.
+typedef stored_lanes loose_stored __attribute__((aligned(sizeof(stored))));
+typedef reals loose_reals __attribute__((aligned(sizeof(real))));
+
 reals load(global const stored *from)
 {
-    return as_float((uint)*from << 16);
+    const stored_lanes bits = *(global const loose_stored *)from;
+    return as_reals(convert_bits(bits) << 16); // a bfloat16 is the upper half of a float
 }
 
-real load_one(global const stored *from)
+stored_lanes pack(const reals value)
 {
-    return as_float((uint)*from << 16);
-}
-
-void store_one(const real value, global stored *to)
-{
-    const uint bits = as_uint(value);
-    const uint rounded = bits + 0x7fff + ((bits >> 16) & 1);
-    *to = (isnan(value) ? bits | 0x400000 : rounded) >> 16;
+    // Rounding is to nearest even; NaN stays NaN.
+    const bits_of_reals bits = as_bits(value);
+    const bits_of_reals rounded = bits + 0x7fff + ((bits >> 16) & 1);
+    return convert_stored((isnan(value) ? bits | 0x400000 : rounded) >> 16);
 }
 
 void store(const reals value, global stored *to)
 {
-    store_one(value, to);
+    *(global loose_stored *)to = pack(value);
 }
 
-// ---- Channels last: a tile is TILE channels side by side, its parts are runs of rows ----
+// ---- Channels last: a tile is some channels side by side, its parts are runs of rows ----
 
 typedef struct {
     ulong rows, rows_step;
 } extents;
 
-ulong tile_first(void)
+ulong tile_first(const extents e)
 {
     return get_group_id(0) * TILE;
 }
 
-ulong tile_last(void)
+// The last tile takes what would not fill a vector of the next.
+ulong tile_last(const extents e)
 {
-    return min(tile_first() + TILE, (ulong)CHANNELS);
-}
-
-// A parameter of the channels from `channel` on, one in each lane; the last channel stands in
-// beyond the end.
-reals channel_load(global const real *parameter, const ulong channel)
-{
-    return parameter[min(channel, (ulong)CHANNELS - 1)];
+    return min(tile_first(e) + TILE, (ulong)CHANNELS);
 }
 
 // ---- Normalise: y = (x - mean) * gain + shift, where gain = invstd * scale ----
@@ -73,6 +73,24 @@ typedef struct {
     real epsilon;
 } targets;
 
+// What a channel's values need.
+typedef struct {
+    real mean;
+    real gain;
+    real shift;
+} factors;
+
+factors factors_of(const targets t, const ulong channel)
+{
+    factors k;
+    k.mean = t.mean[channel];
+    k.gain = 1 / sqrt(t.var[channel] + t.epsilon);
+    k.gain *= t.scale[channel];
+    k.shift = t.shift[channel];
+    return k;
+}
+
+// The same in each lane, or those of channels side by side.
 typedef struct {
     reals mean;
     reals gain;
@@ -81,11 +99,11 @@ typedef struct {
 
 constants constants_load(const targets t, const ulong channel)
 {
+    const factors one = factors_of(t, channel);
     constants k;
-    k.mean = channel_load(t.mean, channel);
-    k.gain = 1 / sqrt(channel_load(t.var, channel) + t.epsilon);
-    k.gain *= channel_load(t.scale, channel);
-    k.shift = channel_load(t.shift, channel);
+    k.mean = one.mean;
+    k.gain = one.gain;
+    k.shift = one.shift;
     return k;
 }
 
@@ -98,7 +116,8 @@ reals normalise(const constants k, const reals x)
 
 void map_values(const targets t, const constants k, const ulong at)
 {
-    store(normalise(k, load(t.x + at)), t.y + at);
+    const reals y = normalise(k, load(t.x + at));
+    store(y, t.y + at);
 }
 
 // A work-group is TILE channels wide and GROUP / TILE rows deep; a work-item keeps to its channel.
@@ -106,7 +125,7 @@ void map_values(const targets t, const constants k, const ulong at)
 void map_tile(const targets t, const extents e)
 {
     const uint item = get_local_id(0);
-    const ulong channel = tile_first() + item % TILE;
+    const ulong channel = tile_first(e) + item % TILE;
     const ulong first = get_group_id(2) * e.rows_step;
     const ulong last = channel < CHANNELS ? min(first + e.rows_step, e.rows) : 0;
     const constants k = constants_load(t, channel);
@@ -125,16 +144,19 @@ void map(
     global const real *var, const ulong var_offset,
     global const real *scale, const ulong scale_offset,
     global const real *shift, const ulong shift_offset,
-    const ulong rows, const ulong rows_step,
+    const ulong rows,
+    const ulong rows_step,
     const real epsilon)
 {
-    const extents e = {rows, rows_step};
+    const extents e = {
+        rows, rows_step,
+    };
     const targets t = {
         x + x_offset,
         y + y_offset, mean + mean_offset, var + var_offset,
         scale + scale_offset,
         shift + shift_offset,
-        epsilon
+        epsilon,
     };
     map_tile(t, e);
 }

@@ -1,18 +1,19 @@
 // clnorm 0.1.0
 // moments nchw f32 ?x64x?
-// fpga: walk=serial lanes=8 group=1 tile=1 block=64 parts=1 resident=always baked=0
+// fpga: walk=serial lanes=8 group=1 tile=8 block=64 parts=1 resident=always stream=0 fetch=0 baked=0
 
 #define CHANNELS 64
 #define LANES 8
 #define GROUP 1
+#define TALLIES 8
 #define BLOCK 64
 #define FIRST_BLOCK 4
 #define real float
 #define reals float8
 #define stored float
-#define vload_reals vload8
-#define vstore_reals vstore8
-#define vload_stored vload8
+#define stored_lanes float8
+#define mask_lanes int8
+#define LANE_NUMBERS ((int8)(0, 1, 2, 3, 4, 5, 6, 7))
 
 // Rounding happens where it is written: sums that keep what they lose must not be rearranged or
 // fused.
@@ -20,14 +21,14 @@
 
 // ---- Storage: tensors hold `stored`, arithmetic is in `real`, and `reals` is LANES of them ----
 
+// Vectors that may stand wherever an element may.
+typedef stored_lanes loose_stored __attribute__((aligned(sizeof(stored))));
+typedef reals loose_reals __attribute__((aligned(sizeof(real))));
+
 reals load(global const stored *from)
 {
-    return vload_stored(0, from);
-}
-
-real load_one(global const stored *from)
-{
-    return *from;
+    const stored_lanes bits = *(global const loose_stored *)from;
+    return bits;
 }
 
 // The first `count` lanes; the others are zero.
@@ -35,24 +36,45 @@ reals load_some(global const stored *from, const int count)
 {
     real lane[LANES];
     for (int i = 0; i < LANES; i++)
-        lane[i] = i < count ? load_one(from + i) : 0;
-    return vload_reals(0, lane);
+        lane[i] = i < count ? from[i] : 0;
+    return *(const loose_reals *)lane;
 }
 
-// ---- Channels first: a tile is one channel, its parts are boxes of batch x spatial positions ----
+mask_lanes lanes_below(const int count)
+{
+    return LANE_NUMBERS < count;
+}
+
+mask_lanes lanes_from(const int first)
+{
+    return LANE_NUMBERS >= first;
+}
+
+real sum_lanes(const reals value)
+{
+    real lane[LANES];
+    *(loose_reals *)lane = value;
+    for (int width = LANES / 2; width > 0; width /= 2)
+        for (int i = 0; i < width; i++)
+            lane[i] += lane[i + width];
+    return lane[0];
+}
+
+// ---- Channels first: a tile is some channels, its parts are boxes of batch x spatial ----
 
 typedef struct {
     ulong batch, spatial, batch_step, spatial_step;
+    ulong tile;
 } extents;
 
-ulong tile_first(void)
+ulong tile_first(const extents e)
 {
-    return get_group_id(0);
+    return get_group_id(0) * e.tile;
 }
 
-ulong tile_last(void)
+ulong tile_last(const extents e)
 {
-    return get_group_id(0) + 1;
+    return min(tile_first(e) + e.tile, (ulong)CHANNELS);
 }
 
 ulong part_index(void)
@@ -140,26 +162,26 @@ typedef struct {
 } values;
 
 // What each lane has seen: the moments of the blocks before, and an open block, summed as
-// deviations from their mean.
-typedef struct {
-    reals mean, rest, m2, m2_rest;
-    ulong count;
-    reals sum, squares;
-    uint left; // values until the block is full
-} tally;
-
+// deviations from their mean. Lanes that were left out of an add are counted in `missing`.
+//
 // The first block has only the first value for a mean. That may be an outlier, whose
 // cancellation costs as many times the rounding error as the block has values: so it is short.
 // Later blocks have the mean of all before, whose distance from theirs is part of the m2 sought,
 // so that nothing can cancel.
-uint block_size(const tally *t)
-{
-    return t->count == 0 ? FIRST_BLOCK : BLOCK;
-}
+typedef struct {
+    reals mean, sum, squares;
+    reals rest, m2, m2_rest, count, missing;
+} tally;
 
 values load_values(const sources from, const ulong at)
 {
     const values v = {load(from.x + at)};
+    return v;
+}
+
+values no_values(void)
+{
+    const values v = {0};
     return v;
 }
 
@@ -169,51 +191,53 @@ values load_some_values(const sources from, const ulong at, const int count)
     return v;
 }
 
-tally tally_start(const sources from, const ulong channel)
+// A tally before its first value, which must be a value of the channel, or of none if there is
+// none.
+tally tally_start(const sources from, const ulong channel, const values first)
 {
-    const tally t = {0, 0, 0, 0, 0, 0, 0, FIRST_BLOCK};
+    const tally t = {first.x, 0, 0, 0, 0, 0, 0, 0};
     return t;
-}
-
-// Merges the open block into the lanes' moments, by the formula of record_merge.
-void tally_close(tally *t)
-{
-    const uint open = block_size(t) - t->left;
-    if (open == 0)
-        return;
-    const real n = open, before = t->count;
-    const reals shift = t->sum / n;
-    const reals delta = shift - t->rest;
-    const reals step = delta * (n / (before + n));
-    pair_add(&t->m2, &t->m2_rest, (t->squares - t->sum * shift) + delta * (step * before));
-    pair_add(&t->mean, &t->rest, step);
-    t->count += open;
-    t->sum = 0;
-    t->squares = 0;
-    t->left = BLOCK;
 }
 
 void tally_add(tally *t, const values v)
 {
-    if (t->count == 0 && t->left == FIRST_BLOCK)
-        t->mean = v.x;
     const reals deviation = v.x - t->mean;
     t->sum += deviation;
     t->squares += deviation * deviation;
-    if (--t->left == 0)
-        tally_close(t);
 }
 
-// The moments of one lane of a closed tally.
-record tally_lane(const tally *t, const int lane)
+void tally_add_some(tally *t, const values v, const mask_lanes kept)
 {
-    real means[LANES], rests[LANES], m2s[LANES];
-    vstore_reals(t->mean, 0, means);
-    vstore_reals(t->rest, 0, rests);
-    vstore_reals(t->m2 + t->m2_rest, 0, m2s);
-    const real mean = means[lane], rest = rests[lane], m2 = m2s[lane];
-    record r = {t->count, mean + rest, 0, m2 < 0 ? 0 : m2};
-    r.rest = lost(mean, rest, r.mean);
+    const reals deviation = kept ? v.x - t->mean : (reals)0;
+    t->sum += deviation;
+    t->squares += deviation * deviation;
+    t->missing += kept ? (reals)0 : (reals)1;
+}
+
+// Merges the open block, after `open` adds, into the lanes' moments, by the formula of
+// record_merge.
+void tally_close(tally *t, const uint open)
+{
+    const reals n = (real)open - t->missing, before = t->count;
+    t->count = before + n;
+    const reals shift = t->sum / max(n, (reals)1);
+    const reals delta = shift - t->rest;
+    const reals step = delta * (n / max(t->count, (reals)1));
+    pair_add(&t->m2, &t->m2_rest, (t->squares - t->sum * shift) + delta * (step * before));
+    pair_add(&t->mean, &t->rest, step);
+    t->sum = t->squares = t->missing = 0;
+}
+
+// The moments of all lanes of a closed tally: their means as distances from that of lane 0.
+record tally_total(const tally *t)
+{
+    const real base = t->mean.s0, count = sum_lanes(t->count);
+    const reals distance = (t->mean - base) + t->rest;
+    const real step = sum_lanes(t->count > 0 ? t->count * distance : (reals)0) / count;
+    const reals off = t->count > 0 ? distance - step : (reals)0;
+    const real m2 = sum_lanes((t->m2 + t->m2_rest) + t->count * (off * off));
+    record r = {count, base + step, 0, m2 < 0 ? 0 : m2};
+    r.rest = lost(base, step, r.mean);
     return r;
 }
 
@@ -235,52 +259,103 @@ void finish_channel(
     record_store(kept, r.moments, 0, channel);
 }
 
-// One work-item reduces the channel's part, LANES positions at a time; lanes beyond the end of a
-// row go to a tally of their own.
+// How many adds are open, and how many close a block.
+typedef struct {
+    uint open, most;
+} pace;
+
+values first_values(const sources from, const ulong at, const ulong length)
+{
+    return length < LANES ? load_some_values(from, at, length) : load_values(from, at);
+}
+
+// Adds a row of `length` values to a tally. The values beyond whole vectors come first, in a
+// vector that ends with the row.
+pace reduce_row(tally *of, const sources from, ulong at, const ulong length, pace p)
+{
+    tally t = *of;
+    const ulong vectors = length / LANES;
+    const int rest = length % LANES;
+    if (rest > 0 && vectors > 0)
+        tally_add_some(&t, load_values(from, at + length - LANES), lanes_from(LANES - rest));
+    else if (rest > 0)
+        tally_add_some(&t, load_some_values(from, at, rest), lanes_below(rest));
+    p.open += rest > 0;
+    ulong i = 0;
+    do {
+        const ulong stop = min(vectors, i + max(p.most, p.open + 1) - p.open);
+        p.open += stop - i;
+        for (; i < stop; i++, at += LANES) {
+            tally_add(&t, load_values(from, at));
+        }
+        if (p.open >= p.most) {
+            tally_close(&t, p.open);
+            p.open = 0;
+            p.most = BLOCK;
+        }
+    } while (i < vectors);
+    *of = t;
+    return p;
+}
+
+// One work-item reduces the tile's part, row by row as they lie in memory.
 void reduce_tile(const sources from, global real *parts, const extents e)
 {
-    const ulong channel = get_group_id(0);
+    const ulong first = tile_first(e);
+    const uint width = tile_last(e) - first;
     const ulong n_first = get_group_id(1) * e.batch_step;
     const ulong n_last = min(n_first + e.batch_step, e.batch);
     const ulong s_first = get_group_id(2) * e.spatial_step;
     const ulong s_last = min(s_first + e.spatial_step, e.spatial);
-    const ulong vectors = (s_last - s_first) / LANES;
-    const int rest = (s_last - s_first) % LANES;
-    tally edge = tally_start(from, channel);
-    tally body = tally_start(from, channel);
-    for (ulong n = n_first; n < n_last; n++) {
-        ulong at = (n * CHANNELS + channel) * e.spatial + s_first;
-        for (ulong i = 0; i < vectors; i++, at += LANES)
-            tally_add(&body, load_values(from, at));
-        if (rest > 0)
-            tally_add(&edge, load_some_values(from, at, rest));
+    const ulong length = n_first < n_last ? s_last - s_first : 0;
+    ulong at = (n_first * CHANNELS + first) * e.spatial + s_first;
+    tally t[TALLIES];
+    for (uint i = 0; i < width; i++)
+        t[i] = tally_start(from, first + i, first_values(from, at + i * e.spatial, length));
+    pace p = {0, FIRST_BLOCK};
+    for (ulong n = n_first; n < n_last; n++, at += CHANNELS * e.spatial) {
+        pace next = p;
+        for (uint i = 0; i < width; i++)
+            next = reduce_row(&t[i], from, at + i * e.spatial, length, p);
+        p = next;
     }
-    record total = record_none();
-    tally_close(&body);
-    for (int lane = 0; lane < LANES; lane++)
-        total = record_merge(total, tally_lane(&body, lane));
-    tally_close(&edge);
-    for (int lane = 0; lane < rest; lane++)
-        total = record_merge(total, tally_lane(&edge, lane));
-    record_store(total, parts, part_index(), channel);
+    for (uint i = 0; i < width; i++) {
+        tally_close(&t[i], p.open);
+        record_store(tally_total(&t[i]), parts, part_index(), first + i);
+    }
+}
+
+// One work-item does a tile: its values are read again while they are still near.
+void fuse(
+    const sources from, global real *parts, const results r,
+    const extents e)
+{
+    reduce_tile(from, parts, e);
+    for (ulong channel = tile_first(e); channel < tile_last(e); channel++)
+        finish_channel(r, parts, 1, channel);
 }
 
 // ---- Kernels. Every buffer comes with an offset in elements; local sizes are fixed ----
 
-// All of it, one group a tile: its values are read again while they are still near.
+// All of it in one launch.
 kernel __attribute__((reqd_work_group_size(GROUP, 1, 1)))
 void fused(
     global const stored *x, const ulong x_offset,
     global real *moments, const ulong moments_offset,
-    const ulong batch, const ulong spatial, const ulong batch_step, const ulong spatial_step,
+    const ulong batch, const ulong spatial,
+    const ulong batch_step, const ulong spatial_step,
+    const ulong tile,
     global real *parts, const ulong parts_offset)
 {
-    const extents e = {batch, spatial, batch_step, spatial_step};
+    const extents e = {
+        batch, spatial, batch_step, spatial_step,
+        tile
+    };
     const results r = {
         moments + moments_offset
     };
     const sources from = {x + x_offset};
-    reduce_tile(from, parts + parts_offset, e);
-    for (ulong channel = tile_first() + get_local_id(0); channel < tile_last(); channel += GROUP)
-        finish_channel(r, parts + parts_offset, 1, channel);
+    fuse(
+        from, parts + parts_offset, r,
+        e);
 }

@@ -1,6 +1,6 @@
 // clnorm 0.1.0
 // normalise nchw f32 ?x64x? +scale +shift
-// gpu: walk=group lanes=1 group=256 tile=1 block=32 parts=128 resident=131072 baked=0
+// gpu: walk=group lanes=1 group=256 tile=1 block=32 parts=128 resident=131072 stream=0 fetch=0 baked=0
 
 #define CHANNELS 64
 #define LANES 1
@@ -9,6 +9,7 @@
 #define real float
 #define reals float
 #define stored float
+#define stored_lanes float
 
 // Rounding happens where it is written: sums that keep what they lose must not be rearranged or
 // fused.
@@ -16,26 +17,40 @@
 
 // ---- Storage: tensors hold `stored`, arithmetic is in `real`, and `reals` is LANES of them ----
 
+// Vectors that may stand wherever an element may.
+typedef stored_lanes loose_stored __attribute__((aligned(sizeof(stored))));
+typedef reals loose_reals __attribute__((aligned(sizeof(real))));
+
 reals load(global const stored *from)
 {
-    return *from;
+    const stored_lanes bits = *(global const loose_stored *)from;
+    return bits;
+}
+
+stored_lanes pack(const reals value)
+{
+    return value;
 }
 
 void store(const reals value, global stored *to)
 {
-    *to = value;
+    *(global loose_stored *)to = pack(value);
 }
 
-// ---- Channels first: a tile is one channel, its parts are boxes of batch x spatial positions ----
+// ---- Channels first: a tile is some channels, its parts are boxes of batch x spatial ----
 
 typedef struct {
     ulong batch, spatial, batch_step, spatial_step;
 } extents;
 
-// A parameter of the channel, the same in each lane.
-reals channel_load(global const real *parameter, const ulong channel)
+ulong tile_first(const extents e)
 {
-    return (reals)(parameter[channel]);
+    return get_group_id(0);
+}
+
+ulong tile_last(const extents e)
+{
+    return get_group_id(0) + 1;
 }
 
 // ---- Pairs: a number as the nearest real and the rest it lacks ----
@@ -131,6 +146,25 @@ typedef struct {
     global const real *constants;
 } targets;
 
+// What a channel's values need.
+typedef struct {
+    real mean;
+    real rest;
+    real gain;
+    real shift;
+} factors;
+
+factors factors_of(const targets t, const ulong channel)
+{
+    factors k;
+    k.mean = t.constants[channel];
+    k.rest = t.constants[CHANNELS + channel];
+    k.gain = t.constants[2ul * CHANNELS + channel];
+    k.shift = t.constants[3ul * CHANNELS + channel];
+    return k;
+}
+
+// The same in each lane, or those of channels side by side.
 typedef struct {
     reals mean;
     reals rest;
@@ -140,11 +174,12 @@ typedef struct {
 
 constants constants_load(const targets t, const ulong channel)
 {
+    const factors one = factors_of(t, channel);
     constants k;
-    k.mean = channel_load(t.constants, channel);
-    k.rest = channel_load(t.constants + CHANNELS, channel);
-    k.gain = channel_load(t.constants + 2ul * CHANNELS, channel);
-    k.shift = channel_load(t.constants + 3ul * CHANNELS, channel);
+    k.mean = one.mean;
+    k.rest = one.rest;
+    k.gain = one.gain;
+    k.shift = one.shift;
     return k;
 }
 
@@ -157,7 +192,8 @@ reals normalise(const constants k, const reals x)
 
 void map_values(const targets t, const constants k, const ulong at)
 {
-    store(normalise(k, load(t.x + at)), t.y + at);
+    const reals y = normalise(k, load(t.x + at));
+    store(y, t.y + at);
 }
 
 // A work-group walks the rows x columns of its part, GROUP vectors of LANES at a time, so that
@@ -229,14 +265,17 @@ kernel __attribute__((reqd_work_group_size(GROUP, 1, 1)))
 void map(
     global const stored *x, const ulong x_offset,
     global stored *y, const ulong y_offset,
-    const ulong batch, const ulong spatial, const ulong batch_step, const ulong spatial_step,
+    const ulong batch, const ulong spatial,
+    const ulong batch_step, const ulong spatial_step,
     global const real *constants, const ulong constants_offset)
 {
-    const extents e = {batch, spatial, batch_step, spatial_step};
+    const extents e = {
+        batch, spatial, batch_step, spatial_step,
+    };
     const targets t = {
         x + x_offset,
         y + y_offset,
-        constants + constants_offset
+        constants + constants_offset,
     };
     map_tile(t, e);
 }

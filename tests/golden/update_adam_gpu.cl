@@ -1,6 +1,6 @@
 // clnorm 0.1.0
 // update nchw f32 ?x64x? +scale +shift +adam
-// gpu: walk=group lanes=1 group=256 tile=1 block=32 parts=128 resident=131072 baked=0
+// gpu: walk=group lanes=1 group=256 tile=1 block=32 parts=128 resident=131072 stream=0 fetch=0 baked=0
 
 #define CHANNELS 64
 #define FINISH_GROUP 64

@@ -7,8 +7,11 @@
 enum flags { MOST, NONE, WITH_SGD, WITH_ADAM, ALL_LEGAL };
 
 /* Whose schedules. SMALL_RESIDENT: of the CPU and the GPU in turn, so that small tiles are fused
- * and larger ones split. */
-enum schedules { BY_LIBRARY, SMALL_RESIDENT, ALL_SCHEDULES };
+ * and larger ones split. STREAMING: of the CPU likewise, and stored past the caches however small. */
+enum schedules { BY_LIBRARY, SMALL_RESIDENT, STREAMING, ALL_SCHEDULES };
+
+/* Which outputs share memory with which inputs: as the seed has it, or all ways one after another. */
+enum sharing { DRAWN, EACH };
 
 struct extents {
     int64_t batch, spatial;
@@ -23,6 +26,7 @@ struct row {
     enum flags flags;
     enum schedules schedules;
     int fixed; /* 1: the extents are part of the problem */
+    enum sharing sharing;
 };
 
 #define END                                                                                        \
@@ -42,9 +46,19 @@ static const struct extents odd[] = {{2, 49}, {5, 1}, {1, 2}, END};
 static const struct extents late[] = {{4, 49}, END};
 static const struct extents fixed_even[] = {{3, 256}, END};
 static const struct extents fixed_odd[] = {{5, 29}, END};
+/* Rows shorter than a vector and just above, one and several at a time. */
+static const struct extents short_rows[] = {{3, 3},  {1, 2},  {1, 7},  {2, 15}, {1, 16},
+                                            {5, 17}, {1, 33}, {3, 49}, END};
+static const struct extents short_known[] = {{1, 3}, {4, 7}, {3, 15}, {2, 33}, END};
+/* Parts of which the last is a ragged one. */
+static const struct extents ragged_images[] = {{50, 49}, {1, 5}, {67, 6}, {1, 12301}, END};
+static const struct extents ragged_rows[] = {{3, 2051}, {1, 1}, {1, 3}, {2, 77}, END};
+static const struct extents few_rows[] = {{2, 49}, {1, 1}, {1, 3}, {1, 17}, END};
 static const struct extents small_even[] = {{2, 8}, END};
 static const struct extents small_odd[] = {{2, 5}, END};
 static const struct extents small_open[] = {{2, 19}, {0, 3}, END};
+static const struct extents small_rows[] = {{2, 3}, {1, 9}, {3, 17}, END};
+static const struct extents small_dense[] = {{2, 1}, END};
 
 #define OPERATIONS EVERY(CLNORM_OPERATION_COUNT)
 #define BOTH       EVERY(CLNORM_LAYOUT_COUNT)
@@ -63,41 +77,67 @@ static const struct extents small_open[] = {{2, 19}, {0, 3}, END};
 #define SMALL    CLNORM_EFFORT_SMALL
 
 static const struct row rows[] = {
-    /* effort, C, extents, operations, layouts, dtypes, data, flags, schedules, fixed */
-    {SMALL, 3, small_even, OPERATIONS, ONE(CLNORM_NCHW), F32, ORDINARY, MOST, ALL_SCHEDULES, 1},
-    {SMALL, 19, small_odd, OPERATIONS, ONE(CLNORM_NHWC), F32, ORDINARY, MOST, ALL_SCHEDULES, 1},
-    {SMALL, 2, small_odd, TRAINING, ONE(CLNORM_NCHW), F32, ORDINARY, MOST, ALL_SCHEDULES, 1},
-    {SMALL, 5, small_open, WHOLE, BOTH, DTYPES, ORDINARY, MOST, SMALL_RESIDENT, 0},
-    {SMALL, 5, small_open, TRAINING, BOTH, F32, ORDINARY, WITH_ADAM, SMALL_RESIDENT, 0},
-    {QUICK, 5, few, OPERATIONS, BOTH, F32, NASTY, MOST, BY_LIBRARY, 0},
-    {QUICK, 5, common, WHOLE, BOTH, DTYPES & ~F32, NASTY, MOST, BY_LIBRARY, 0},
-    {QUICK, 3, images, TRAINING, BOTH, F32, ORDINARY, NONE, BY_LIBRARY, 0},
-    {QUICK, 1, odd, TRAINING, BOTH, F32, ORDINARY, MOST, BY_LIBRARY, 0},
-    {QUICK, 17, odd, TRAINING, BOTH, F32, ORDINARY, MOST, BY_LIBRARY, 0},
-    {QUICK, 257, odd, TRAINING, BOTH, F32, ORDINARY, MOST, BY_LIBRARY, 0},
-    {QUICK, 1024, dense, WHOLE, ONE(CLNORM_NCHW), F32, ORDINARY, MOST, BY_LIBRARY, 1},
+    /* effort, C, extents, operations, layouts, dtypes, data, flags, schedules, fixed, sharing */
+    {SMALL, 3, small_even, OPERATIONS, ONE(CLNORM_NCHW), F32, ORDINARY, MOST, ALL_SCHEDULES, 1,
+     DRAWN},
+    {SMALL, 19, small_odd, OPERATIONS, ONE(CLNORM_NHWC), F32, ORDINARY, MOST, ALL_SCHEDULES, 1,
+     DRAWN},
+    {SMALL, 2, small_odd, TRAINING, ONE(CLNORM_NCHW), F32, ORDINARY, MOST, ALL_SCHEDULES, 1, DRAWN},
+    {SMALL, 5, small_open, WHOLE, BOTH, DTYPES, ORDINARY, MOST, SMALL_RESIDENT, 0, DRAWN},
+    {SMALL, 5, small_open, TRAINING, BOTH, F32, ORDINARY, WITH_ADAM, SMALL_RESIDENT, 0, DRAWN},
+    {SMALL, 19, small_rows, TRAINING, ONE(CLNORM_NCHW), F32, ORDINARY, MOST, STREAMING, 0, EACH},
+    {SMALL, 3, small_open, TRAINING, ONE(CLNORM_NHWC), F32, ORDINARY, MOST, STREAMING, 0, EACH},
+    {SMALL, 9, small_rows, WHOLE, ONE(CLNORM_NHWC), DTYPES, ORDINARY, MOST, STREAMING, 0, DRAWN},
+    {SMALL, 1025, small_dense, TRAINING, BOTH, F32, ORDINARY, MOST, STREAMING, 0, EACH},
+    {QUICK, 5, few, OPERATIONS, BOTH, F32, NASTY, MOST, BY_LIBRARY, 0, DRAWN},
+    {QUICK, 5, common, WHOLE, BOTH, DTYPES & ~F32, NASTY, MOST, BY_LIBRARY, 0, DRAWN},
+    {QUICK, 3, images, TRAINING, BOTH, F32, ORDINARY, NONE, BY_LIBRARY, 0, DRAWN},
+    {QUICK, 1, odd, TRAINING, BOTH, F32, ORDINARY, MOST, BY_LIBRARY, 0, DRAWN},
+    {QUICK, 17, odd, TRAINING, BOTH, F32, ORDINARY, MOST, BY_LIBRARY, 0, DRAWN},
+    {QUICK, 257, odd, TRAINING, BOTH, F32, ORDINARY, MOST, BY_LIBRARY, 0, DRAWN},
+    {QUICK, 1024, dense, WHOLE, ONE(CLNORM_NCHW), F32, ORDINARY, MOST, BY_LIBRARY, 1, DRAWN},
     {QUICK, 5, common, ONE(CLNORM_UPDATE) | ONE(CLNORM_BACKWARD), ONE(CLNORM_NCHW), F32, ORDINARY,
-     WITH_SGD, BY_LIBRARY, 0},
+     WITH_SGD, BY_LIBRARY, 0, DRAWN},
     {QUICK, 5, common, ONE(CLNORM_UPDATE) | ONE(CLNORM_BACKWARD), ONE(CLNORM_NHWC), F32, ORDINARY,
-     WITH_ADAM, BY_LIBRARY, 0},
-    {FULL, 5, fused_and_split, OPERATIONS, BOTH, DTYPES, ORDINARY, ALL_LEGAL, SMALL_RESIDENT, 0},
-    {FULL, 6, fixed_even, TRAINING, ONE(CLNORM_NCHW), F32, ORDINARY, MOST, ALL_SCHEDULES, 1},
-    {FULL, 37, fixed_odd, TRAINING, ONE(CLNORM_NHWC), F32, ORDINARY, MOST, ALL_SCHEDULES, 1},
-    {FULL, 5, fixed_odd, TRAINING, ONE(CLNORM_NCHW), F32, ORDINARY, MOST, ALL_SCHEDULES, 1},
-    {FULL, 6, fixed_even, ONE(CLNORM_FORWARD), BOTH, NARROW, ORDINARY, MOST, ALL_SCHEDULES, 1},
+     WITH_ADAM, BY_LIBRARY, 0, DRAWN},
+    {FULL, 5, fused_and_split, OPERATIONS, BOTH, DTYPES, ORDINARY, ALL_LEGAL, SMALL_RESIDENT, 0,
+     DRAWN},
+    {FULL, 6, fixed_even, TRAINING, ONE(CLNORM_NCHW), F32, ORDINARY, MOST, ALL_SCHEDULES, 1, DRAWN},
+    {FULL, 37, fixed_odd, TRAINING, ONE(CLNORM_NHWC), F32, ORDINARY, MOST, ALL_SCHEDULES, 1, DRAWN},
+    {FULL, 5, fixed_odd, TRAINING, ONE(CLNORM_NCHW), F32, ORDINARY, MOST, ALL_SCHEDULES, 1, DRAWN},
+    {FULL, 6, fixed_even, ONE(CLNORM_FORWARD), BOTH, NARROW, ORDINARY, MOST, ALL_SCHEDULES, 1,
+     DRAWN},
     {FULL, 5, few, STAGED | ONE(CLNORM_BACKWARD_FROZEN), BOTH, DTYPES & ~F32, NASTY, MOST,
-     BY_LIBRARY, 0},
-    {FULL, 3, images, WHOLE, BOTH, F32, ORDINARY, MOST, BY_LIBRARY, 0},
-    {FULL, 1, odd, OPERATIONS, BOTH, F32, NASTY, MOST, BY_LIBRARY, 0},
-    {FULL, 17, odd, OPERATIONS, BOTH, F32, ORDINARY, MOST, BY_LIBRARY, 0},
-    {FULL, 32, volume, WHOLE, BOTH, F32, ORDINARY, MOST, BY_LIBRARY, 0},
-    {FULL, 128, two_by_two, OPERATIONS, BOTH, F32, NASTY, MOST, BY_LIBRARY, 0},
-    {FULL, 128, sequence, OPERATIONS, BOTH, F32, ORDINARY, MOST, BY_LIBRARY, 0},
-    {FULL, 251, odd, WHOLE, BOTH, F32, ORDINARY, MOST, BY_LIBRARY, 0},
-    {FULL, 257, odd, OPERATIONS, BOTH, F32, ORDINARY, MOST, BY_LIBRARY, 0},
-    {FULL, 322, odd, WHOLE, BOTH, F32, ORDINARY, MOST, BY_LIBRARY, 0},
-    {FULL, 1024, dense, OPERATIONS, BOTH, F32, ORDINARY, MOST, BY_LIBRARY, 1},
-    {FULL, 2048, late, TRAINING, BOTH, F32 | NARROW, ORDINARY, MOST, BY_LIBRARY, 0},
+     BY_LIBRARY, 0, DRAWN},
+    {FULL, 3, images, WHOLE, BOTH, F32, ORDINARY, MOST, BY_LIBRARY, 0, DRAWN},
+    {FULL, 1, odd, OPERATIONS, BOTH, F32, NASTY, MOST, BY_LIBRARY, 0, DRAWN},
+    {FULL, 17, odd, OPERATIONS, BOTH, F32, ORDINARY, MOST, BY_LIBRARY, 0, DRAWN},
+    {FULL, 32, volume, WHOLE, BOTH, F32, ORDINARY, MOST, BY_LIBRARY, 0, DRAWN},
+    {FULL, 128, two_by_two, OPERATIONS, BOTH, F32, NASTY, MOST, BY_LIBRARY, 0, DRAWN},
+    {FULL, 128, sequence, OPERATIONS, BOTH, F32, ORDINARY, MOST, BY_LIBRARY, 0, DRAWN},
+    {FULL, 251, odd, WHOLE, BOTH, F32, ORDINARY, MOST, BY_LIBRARY, 0, DRAWN},
+    {FULL, 257, odd, OPERATIONS, BOTH, F32, ORDINARY, MOST, BY_LIBRARY, 0, DRAWN},
+    {FULL, 322, odd, WHOLE, BOTH, F32, ORDINARY, MOST, BY_LIBRARY, 0, DRAWN},
+    {FULL, 1024, dense, OPERATIONS, BOTH, F32, ORDINARY, MOST, BY_LIBRARY, 1, DRAWN},
+    {FULL, 2048, late, TRAINING, BOTH, F32 | NARROW, ORDINARY, MOST, BY_LIBRARY, 0, DRAWN},
+    {FULL, 37, short_rows, WHOLE, ONE(CLNORM_NCHW), F32, NASTY, MOST, BY_LIBRARY, 0, EACH},
+    {FULL, 37, short_known, WHOLE, ONE(CLNORM_NCHW), F32, NASTY, MOST, BY_LIBRARY, 1, EACH},
+    {FULL, 130, short_rows, TRAINING, ONE(CLNORM_NCHW), DTYPES, ORDINARY, MOST, STREAMING, 0, EACH},
+    {FULL, 21, short_known, TRAINING, ONE(CLNORM_NCHW), F32, ORDINARY, MOST, STREAMING, 1, EACH},
+    {FULL, 3, ragged_images, WHOLE, ONE(CLNORM_NCHW), F32, NASTY, MOST, STREAMING, 0, EACH},
+    {FULL, 37, ragged_images, WHOLE, ONE(CLNORM_NCHW), F32, ORDINARY, MOST, STREAMING, 0, EACH},
+    {FULL, 1, ragged_rows, TRAINING, BOTH, F32, NASTY, MOST, STREAMING, 0, EACH},
+    {FULL, 2, ragged_rows, TRAINING, ONE(CLNORM_NHWC), F32, ORDINARY, MOST, STREAMING, 0, EACH},
+    {FULL, 2, ragged_rows, WHOLE, ONE(CLNORM_NHWC), F32, ORDINARY, MOST, BY_LIBRARY, 0, EACH},
+    {FULL, 3, ragged_rows, WHOLE, ONE(CLNORM_NHWC), DTYPES, ORDINARY, MOST, STREAMING, 0, EACH},
+    {FULL, 5, ragged_rows, TRAINING, ONE(CLNORM_NHWC), F32, NASTY, MOST, STREAMING, 0, EACH},
+    {FULL, 15, ragged_rows, TRAINING, ONE(CLNORM_NHWC), F32, ORDINARY, MOST, BY_LIBRARY, 0, EACH},
+    {FULL, 17, ragged_rows, TRAINING, ONE(CLNORM_NHWC), F32, NASTY, MOST, STREAMING, 0, EACH},
+    {FULL, 33, ragged_rows, WHOLE, ONE(CLNORM_NHWC), DTYPES, ORDINARY, MOST, STREAMING, 0, EACH},
+    {FULL, 251, few_rows, TRAINING, ONE(CLNORM_NHWC), F32, ORDINARY, MOST, STREAMING, 0, EACH},
+    {FULL, 1025, few_rows, WHOLE, ONE(CLNORM_NHWC), F32, NASTY, MOST, BY_LIBRARY, 0, EACH},
+    {FULL, 1500, few_rows, TRAINING, ONE(CLNORM_NHWC), F32, ORDINARY, MOST, STREAMING, 0, EACH},
+    {FULL, 2049, few_rows, WHOLE, BOTH, F32, ORDINARY, MOST, STREAMING, 0, EACH},
 };
 
 struct walk {
@@ -114,8 +154,31 @@ static int has_tensors(const enum clnorm_operation operation)
     return operation != CLNORM_MERGE && operation != CLNORM_UPDATE;
 }
 
-static void visit_one(struct walk *const walk, struct clnorm_case one, const enum clnorm_data data,
-                      const struct extents extents)
+/* Whether an operation has what is to share memory. */
+static int applies(const enum clnorm_sharing sharing, const struct clnorm_problem *const problem)
+{
+    const int back = problem->operation >= CLNORM_INPUT_GRADIENT,
+              adds = problem->flags & CLNORM_ADD;
+    switch (sharing) {
+    case CLNORM_SHARE_Y_X: return !back;
+    case CLNORM_SHARE_Y_ADD: return !back && adds;
+    case CLNORM_SHARE_DX_DY:
+    case CLNORM_SHARE_DX_X: return back;
+    case CLNORM_SHARE_DADD_DY: return back && adds;
+    default: return 0;
+    }
+}
+
+static void visit_sharing(struct walk *const walk, struct clnorm_case one,
+                          const enum clnorm_sharing sharing)
+{
+    one.device.sharing = sharing;
+    if (!walk->stop)
+        walk->stop = walk->visit(walk->user, &one);
+}
+
+static void visit_one(struct walk *const walk, const struct row *const row, struct clnorm_case one,
+                      const enum clnorm_data data, const struct extents extents)
 {
     walk->seed++;
     one.seed = walk->seed;
@@ -125,12 +188,15 @@ static void visit_one(struct walk *const walk, struct clnorm_case one, const enu
     one.sets = 3;
     one.count = walk->seed % 2 ? 0 : 3 * (double)extents.batch * (double)extents.spatial + 1;
     one.device = (struct clnorm_device_options){
-        .sharing = (enum clnorm_sharing)(walk->seed % CLNORM_SHARE_COUNT),
         .pooled_workspace = walk->seed % 5 == 0,
         .place = (unsigned)walk->seed,
     };
-    if (!walk->stop)
-        walk->stop = walk->visit(walk->user, &one);
+    if (row->sharing == DRAWN)
+        visit_sharing(walk, one, (enum clnorm_sharing)(walk->seed % CLNORM_SHARE_COUNT));
+    else
+        for (unsigned i = 0; i < CLNORM_SHARE_COUNT; i++)
+            if (i == CLNORM_SHARE_NONE || applies((enum clnorm_sharing)i, &one.problem))
+                visit_sharing(walk, one, (enum clnorm_sharing)i);
 }
 
 /* One program: all extents with the row's first kind of data, the first extents with the others. */
@@ -143,7 +209,7 @@ static void visit_program(struct walk *const walk, const struct row *const row,
             continue;
         const struct extents *at = only ? only : row->extents;
         do
-            visit_one(walk, *one, (enum clnorm_data)data, *at++);
+            visit_one(walk, row, *one, (enum clnorm_data)data, *at++);
         while (first && !only && at->batch >= 0 && has_tensors(one->problem.operation));
         first = 0;
     }
@@ -159,11 +225,13 @@ static void visit_schedules(struct walk *const walk, const struct row *const row
         return;
     }
     one.scheduled = 1;
-    if (row->schedules == SMALL_RESIDENT) {
-        const enum clnorm_kind kind = kinds[walk->seed / 2 % 2];
+    if (row->schedules != ALL_SCHEDULES) {
+        const int streams = row->schedules == STREAMING;
+        const enum clnorm_kind kind = kinds[streams ? 0 : walk->seed / 2 % 2];
         const struct clnorm_target target = clnorm_target_default(kind);
         clnorm_schedule_choose(&one.problem, &target, 0, &one.schedule);
         one.schedule.resident = 512;
+        one.schedule.stream = streams ? 1 : one.schedule.stream;
         one.target = clnorm_kind_name(kind);
         visit_program(walk, row, &one, only);
         return;

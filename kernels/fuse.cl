@@ -1,0 +1,39 @@
+#if FUSED
+#if GROUP_WALK
+
+// One group does a tile: its values are read again while they are still near.
+void fuse(
+    const sources from, global real *parts, const results r,
+#if MAP
+    const targets t,
+#endif
+    const extents e, local record *scratch)
+{
+    reduce_tile(from, parts, e, scratch);
+    barrier(CLK_GLOBAL_MEM_FENCE);
+    for (ulong channel = tile_first(e) + get_local_id(0); channel < tile_last(e); channel += GROUP)
+        finish_channel(r, parts, 1, channel);
+#if MAP
+    barrier(CLK_GLOBAL_MEM_FENCE);
+    map_tile(t, e);
+#endif
+}
+#else
+
+// One work-item does a tile: its values are read again while they are still near.
+void fuse(
+    const sources from, global real *parts, const results r,
+#if MAP
+    const targets t,
+#endif
+    const extents e)
+{
+    reduce_tile(from, parts, e);
+    for (ulong channel = tile_first(e); channel < tile_last(e); channel++)
+        finish_channel(r, parts, 1, channel);
+#if MAP
+    map_tile(t, e);
+#endif
+}
+#endif
+#endif
