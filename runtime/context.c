@@ -143,6 +143,11 @@ static enum clnorm_status open_context(struct clnorm_context *context,
         context->device.target = target_as(options->kind, &context->device.target);
     read_build_facts(context);
     status = clnorm__store_open(options, &context->store);
+    if (status == CLNORM_OK && options->kind == CLNORM_KIND_AUTO) {
+        const char *const directory = clnorm__store_directory(context->store);
+        context->tuning = clnorm__tuning_open(&context->device, directory);
+        status = context->tuning ? CLNORM_OK : CLNORM_OUT_OF_MEMORY;
+    }
     return status == CLNORM_OK ? status : refuse(report, status, clnorm_status_text(status));
 }
 
@@ -194,6 +199,7 @@ void clnorm_context_release(struct clnorm_context *context)
             clReleaseContext(context->opencl);
     }
     clnorm__store_close(context->store);
+    clnorm__tuning_close(context->tuning);
     pthread_mutex_destroy(&context->error_mutex);
     pthread_mutex_destroy(&context->program_mutex);
     pthread_cond_destroy(&context->program_ready);
@@ -221,11 +227,14 @@ struct clnorm_statistics clnorm_context_statistics(const struct clnorm_context *
 {
     struct clnorm_context *const c = (struct clnorm_context *)context;
     const struct clnorm__store_counters store = clnorm__store_counters(c->store);
+    const struct clnorm__tuning_counters tuning = clnorm__tuning_counters(c->tuning);
     struct clnorm_statistics s = {
         .disk_hits = store.hits,
         .disk_rejects = store.rejects,
         .disk_failures = store.failures,
         .disk_evictions = store.evictions,
+        .tuning_hits = tuning.hits,
+        .tuning_ignored = tuning.ignored,
     };
     pthread_mutex_lock(&c->program_mutex);
     s.memory_hits = c->memory_hits;

@@ -7,6 +7,7 @@
 #include <sys/types.h>
 
 #include "store.h"
+#include "tuning.h"
 
 struct clnorm__program;
 struct clnorm__pooled;
@@ -20,6 +21,7 @@ struct clnorm_context {
     cl_command_queue warm_queue; /* for first runs of kernels only */
     pid_t process;
     struct clnorm__store *store;
+    struct clnorm__tuning *tuning; /* NULL when schedules are for another kind of device */
 
     pthread_mutex_t error_mutex;
     char *error; /* malloc'd, or NULL */

@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-/* The caller's schedule, or the library's choice for the problem on this device. */
+/* The caller's schedule, or what tuning found, or the library's choice for this device. */
 static enum clnorm_status choose_schedule(struct clnorm_context *context,
                                           const struct clnorm_problem *problem,
                                           const struct clnorm_plan_options *options,
@@ -10,7 +10,8 @@ static enum clnorm_status choose_schedule(struct clnorm_context *context,
 {
     char message[256];
     if (!options || !options->schedule) {
-        clnorm_schedule_choose(problem, &context->device.target, 0, schedule);
+        if (!clnorm__tuning_find(context->tuning, problem, &context->device.target, schedule, NULL))
+            clnorm_schedule_choose(problem, &context->device.target, 0, schedule);
         return CLNORM_OK;
     }
     *schedule = *options->schedule;

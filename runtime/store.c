@@ -69,6 +69,11 @@ void clnorm__store_close(struct clnorm__store *store)
     free(store);
 }
 
+const char *clnorm__store_directory(const struct clnorm__store *store)
+{
+    return store->directory;
+}
+
 /* ---- Counters ---- */
 
 static void count(struct clnorm__store *store, uint64_t *counter, uint64_t more)

@@ -30,6 +30,9 @@ enum clnorm_status clnorm__store_open(const struct clnorm_context_options *optio
 /* NULL: no-op. */
 void clnorm__store_close(struct clnorm__store *store);
 
+/* The path of the cache directory; NULL when there is no disk cache. */
+const char *clnorm__store_directory(const struct clnorm__store *store);
+
 /*
  * 1 and a malloc'd payload when the store has a sound entry for exactly this key, else 0. Marks
  * the entry as used now.

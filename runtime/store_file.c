@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -74,21 +75,65 @@ static enum clnorm__found read_entry(int file, const struct clnorm__key *key, vo
     return CLNORM__FOUND_SOUND;
 }
 
-enum clnorm__found clnorm__file_read(int directory, const char *name, const struct clnorm__key *key,
-                                     void **bytes, struct clnorm__entry *entry)
+/* The descriptor, or -1 and what that means. */
+static int open_file(int directory, const char *name, enum clnorm__found *found)
 {
     /* O_NONBLOCK: opening a FIFO that someone put there must not wait for its writer. */
     const int file = openat(directory, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
     if (file < 0) {
-        return errno == ENOENT     ? CLNORM__FOUND_NONE
-               : is_passing(errno) ? CLNORM__FOUND_BUSY
-                                   : CLNORM__FOUND_BAD;
+        *found = errno == ENOENT     ? CLNORM__FOUND_NONE
+                 : is_passing(errno) ? CLNORM__FOUND_BUSY
+                                     : CLNORM__FOUND_BAD;
     }
-    const enum clnorm__found found = read_entry(file, key, bytes, entry);
+    return file;
+}
+
+enum clnorm__found clnorm__file_read(int directory, const char *name, const struct clnorm__key *key,
+                                     void **bytes, struct clnorm__entry *entry)
+{
+    enum clnorm__found found;
+    const int file = open_file(directory, name, &found);
+    if (file < 0) {
+        return found;
+    }
+    found = read_entry(file, key, bytes, entry);
     if (found == CLNORM__FOUND_SOUND && key) {
         (void)futimens(file, NULL); /* a read-only file system only loses the order of eviction */
     }
     (void)close(file);
+    return found;
+}
+
+static enum clnorm__found read_text(int file, size_t limit, char **text)
+{
+    struct stat facts;
+    if (fstat(file, &facts) != 0 || !is_trusted(&facts) || facts.st_size < 0 ||
+        (uintmax_t)facts.st_size > limit) {
+        return CLNORM__FOUND_BAD;
+    }
+    const size_t size = (size_t)facts.st_size;
+    char *const all = malloc(size + 1);
+    if (!all) {
+        return CLNORM__FOUND_BUSY;
+    }
+    if (!read_all(file, (unsigned char *)all, size) || memchr(all, 0, size)) {
+        free(all);
+        return CLNORM__FOUND_BAD;
+    }
+    all[size] = '\0';
+    *text = all;
+    return CLNORM__FOUND_SOUND;
+}
+
+enum clnorm__found clnorm__file_read_text(int directory, const char *name, size_t limit,
+                                          char **text)
+{
+    enum clnorm__found found;
+    const int file = open_file(directory, name, &found);
+    if (file >= 0) {
+        found = read_text(file, limit, text);
+        (void)close(file);
+    }
     return found;
 }
 

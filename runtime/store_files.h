@@ -43,6 +43,13 @@ enum clnorm__found clnorm__file_read(int directory, const char *name, const stru
                                      void **bytes, struct clnorm__entry *entry);
 
 /*
+ * The text of the file `name`, malloc'd and zero-terminated, of at most `limit` bytes. Bad: also
+ * when it has a zero byte, or is not the user's alone to write to.
+ */
+enum clnorm__found clnorm__file_read_text(int directory, const char *name, size_t limit,
+                                          char **text);
+
+/*
  * Puts a file with these bytes under `name`, whole or not at all, for any reader at any moment. 0
  * on failure.
  */

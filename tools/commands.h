@@ -11,6 +11,7 @@ extern const struct command command_infer;
 extern const struct command command_backward;
 extern const struct command command_check;
 extern const struct command command_bench;
+extern const struct command command_tune;
 extern const struct command command_cache;
 
 #define ROWS(table) (sizeof(table) / sizeof((table)[0]))

@@ -11,8 +11,8 @@
 #include <string.h>
 
 static const struct command *const commands[] = {
-    &command_devices,  &command_emit,  &command_forward, &command_infer,
-    &command_backward, &command_check, &command_bench,   &command_cache,
+    &command_devices, &command_emit,  &command_forward, &command_infer, &command_backward,
+    &command_check,   &command_bench, &command_tune,    &command_cache,
 };
 
 static int print_help(void)

@@ -145,6 +145,9 @@ struct clnorm_statistics {
     uint64_t pool_bytes;     /* device memory the pool holds now, in use or not */
     uint64_t pool_peak;      /* the most it held */
     uint64_t pool_hits;      /* buffers handed out again */
+    uint64_t tuning_hits;    /* schedules taken from tuning */
+    uint64_t tuning_ignored; /* lines of the tuning file (or the whole of it) that could not be
+                                used, and schedules there that a problem could not take */
 };
 CLNORM_API struct clnorm_statistics clnorm_context_statistics(const struct clnorm_context *context);
 
@@ -152,7 +155,8 @@ CLNORM_API struct clnorm_statistics clnorm_context_statistics(const struct clnor
 
 struct clnorm_plan_options {
     size_t size;                            /* sizeof(struct clnorm_plan_options); required */
-    const struct clnorm_schedule *schedule; /* NULL: chosen by the library; copied */
+    const struct clnorm_schedule *schedule; /* NULL: from tuning, else the library's choice;
+                                               copied */
 };
 
 /*
@@ -329,6 +333,63 @@ clnorm_cache_visit(const char *directory,
  * CLNORM_IO_FAILED, CLNORM_OUT_OF_MEMORY.
  */
 CLNORM_API enum clnorm_status clnorm_cache_clear(const char *directory, size_t *removed);
+
+/* ---- Tuning: schedules found to be faster than the default ones ---- */
+
+/*
+ * Plans made without a schedule take the one that tuning has for the problem's class
+ * (clnorm_problem_class) on this device, driver and platform, where it is legal for the problem and
+ * fits the device. A context reads the file `tuning.txt` in its cache directory once, when it first
+ * needs it; without a disk cache, tuning lives as long as the context. The file is text, an entry a
+ * line, for people to read, edit, carry and delete; lines that make no sense are passed over and
+ * counted (struct clnorm_statistics), and a file that others can write to is not read at all.
+ * Contexts made with options.kind, for another kind of device, have no tuning.
+ */
+
+/*
+ * Stores a schedule that runs the problem in so many seconds, in place of what there is for the
+ * problem's class, in the context and in the file; lines of other devices and of other classes stay
+ * as they are. Of two processes that write at the same moment the last one wins. Errors:
+ * CLNORM_INVALID_ARGUMENT, CLNORM_UNSUPPORTED (the device does not take the schedule),
+ * CLNORM_IO_FAILED (the detail says why), CLNORM_OUT_OF_MEMORY; nothing was changed then.
+ */
+CLNORM_API enum clnorm_status clnorm_tuning_set(struct clnorm_context *context,
+                                                const struct clnorm_problem *problem,
+                                                const struct clnorm_schedule *schedule,
+                                                double seconds);
+
+/* Removes what there is for the problem's class. Errors as above; nothing to remove is none. */
+CLNORM_API enum clnorm_status clnorm_tuning_remove(struct clnorm_context *context,
+                                                   const struct clnorm_problem *problem);
+
+/* 1 and the schedule a plan of the problem would take from tuning, or 0. seconds may be NULL. */
+CLNORM_API int clnorm_tuning_get(struct clnorm_context *context,
+                                 const struct clnorm_problem *problem,
+                                 struct clnorm_schedule *schedule, double *seconds);
+
+struct clnorm_tuning_entry {
+    unsigned line;       /* its number in the file, from 1; 0: the file as a whole */
+    const char *ignored; /* why the line, or the file, is passed over; NULL for an entry */
+    const char *device, *driver, *platform;
+    const char *problem;                    /* canonical text of the class */
+    const struct clnorm_schedule *schedule; /* NULL when ignored */
+    double seconds;
+};
+
+/*
+ * Calls visit for each entry and each damaged line of the tuning file in the directory (absolute
+ * path), in order; a visit that returns other than 0 ends it. A missing file has none. Errors:
+ * CLNORM_INVALID_ARGUMENT (a relative directory, NULL).
+ */
+CLNORM_API enum clnorm_status
+clnorm_tuning_visit(const char *directory,
+                    int (*visit)(void *user, const struct clnorm_tuning_entry *entry), void *user);
+
+/*
+ * Removes the tuning file; *removed (NULL is fine) counts its entries. Errors:
+ * CLNORM_INVALID_ARGUMENT (a relative directory, NULL), CLNORM_IO_FAILED.
+ */
+CLNORM_API enum clnorm_status clnorm_tuning_clear(const char *directory, size_t *removed);
 
 #ifdef __cplusplus
 }
