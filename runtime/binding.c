@@ -52,6 +52,8 @@ void clnorm__arguments_values(const struct clnorm_problem *problem,
 {
     for (unsigned role = 0; role < CLNORM__CONSTANTS; role++) {
         const struct clnorm_buffer buffer = clnorm__buffer_given(arguments, role);
+        if (!buffer.memory)
+            continue;
         values->buffer[role].memory = buffer.memory;
         values->buffer[role].offset = buffer.offset / clnorm__buffer_element_size(problem, role);
     }

@@ -152,14 +152,16 @@ enum clnorm_status clnorm__arguments_check(struct clnorm_context *context,
     for (unsigned role = 0; role < CLNORM__BUFFER_COUNT && status == CLNORM_OK; role++) {
         const int scratch = role == CLNORM__CONSTANTS;
         const struct clnorm_buffer buffer = clnorm__buffer_given(arguments, role);
-        const size_t element_size = clnorm__buffer_element_size(problem, role);
         const enum clnorm_use use = !scratch                     ? clnorm__buffer_use(problem, role)
                                     : workspace && buffer.memory ? CLNORM_WRITTEN
                                                                  : CLNORM_UNUSED;
+        if (use == CLNORM_UNUSED)
+            continue;
         const uint64_t bytes = scratch ? workspace : clnorm__buffer_bytes(problem, role, extents);
-        if (use == CLNORM_UNUSED || (bytes == 0 && !buffer.memory))
+        if (bytes == 0 && !buffer.memory)
             continue;
         const char *const name = scratch ? "workspace" : clnorm__buffer_name(role);
+        const size_t element_size = clnorm__buffer_element_size(problem, role);
         status = check_buffer(context, name, buffer, bytes, element_size);
         if (status != CLNORM_OK)
             break;

@@ -170,7 +170,7 @@ enum clnorm_status clnorm_context_create(const struct clnorm_context_options *op
     struct clnorm_context *const made = calloc(1, sizeof *made);
     if (!made)
         return refuse(report, CLNORM_OUT_OF_MEMORY, "out of memory");
-    made->process = getpid();
+    made->process = clnorm__process_open();
     pthread_mutex_init(&made->error_mutex, NULL);
     pthread_mutex_init(&made->program_mutex, NULL);
     pthread_cond_init(&made->program_ready, NULL);
@@ -188,7 +188,7 @@ void clnorm_context_release(struct clnorm_context *context)
 {
     if (!context)
         return;
-    if (context->process == getpid()) { /* a forked child must not call into OpenCL */
+    if (clnorm__process_is_own(&context->process)) { /* a forked child must not call into OpenCL */
         clnorm__programs_free(context);
         clnorm__pool_free(context);
         if (context->queue)
@@ -200,6 +200,7 @@ void clnorm_context_release(struct clnorm_context *context)
     }
     clnorm__store_close(context->store);
     clnorm__tuning_close(context->tuning);
+    clnorm__process_close(&context->process);
     pthread_mutex_destroy(&context->error_mutex);
     pthread_mutex_destroy(&context->program_mutex);
     pthread_cond_destroy(&context->program_ready);

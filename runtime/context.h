@@ -4,8 +4,8 @@
 
 #include <clnorm/clnorm.h>
 #include <pthread.h>
-#include <sys/types.h>
 
+#include "process.h"
 #include "store.h"
 #include "tuning.h"
 
@@ -19,7 +19,7 @@ struct clnorm_context {
     cl_context opencl;
     cl_command_queue queue;      /* the caller's to use */
     cl_command_queue warm_queue; /* for first runs of kernels only */
-    pid_t process;
+    struct clnorm__process process;
     struct clnorm__store *store;
     struct clnorm__tuning *tuning; /* NULL when schedules are for another kind of device */
 

@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "context.h"
 
@@ -102,7 +101,7 @@ enum clnorm_status clnorm__fail_call(struct clnorm_context *context, cl_int code
 
 enum clnorm_status clnorm__check_process(struct clnorm_context *context)
 {
-    if (getpid() == context->process)
+    if (clnorm__process_is_own(&context->process))
         return CLNORM_OK;
     return clnorm__fail(context, CLNORM_UNSUPPORTED,
                         "this process was forked after the context was made, and OpenCL does not "

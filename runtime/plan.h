@@ -8,6 +8,10 @@ struct clnorm_plan {
     struct clnorm_context *context;
     const struct clnorm__program *program;
     struct clnorm__step_kernels kernels;
+    /* The last run's, valid when planned: the next run mostly has the same extents. */
+    int planned;
+    uint64_t batch, spatial;
+    struct clnorm_launches launches;
 };
 
 #endif

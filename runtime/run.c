@@ -6,7 +6,7 @@ struct run {
     struct clnorm_plan *plan;
     cl_command_queue queue;
     int out_of_order;
-    struct clnorm_launches launches;
+    const struct clnorm_launches *launches;
     struct clnorm__values values;
 };
 
@@ -58,14 +58,14 @@ static cl_int enqueue_all(struct run *run, cl_uint waits, const cl_event *wait, 
                           cl_event *last)
 {
     *last = NULL;
-    if (run->launches.count == 0)
+    if (run->launches->count == 0)
         return wanted || waits > 0 ? clEnqueueMarkerWithWaitList(run->queue, waits, wait, last)
                                    : CL_SUCCESS;
-    for (unsigned i = 0; i < run->launches.count; i++) {
-        const int needs_event = run->out_of_order || (wanted && i + 1 == run->launches.count);
+    for (unsigned i = 0; i < run->launches->count; i++) {
+        const int needs_event = run->out_of_order || (wanted && i + 1 == run->launches->count);
         cl_event event = NULL;
         const cl_int code =
-            enqueue(run, &run->launches.launch[i], waits, wait, needs_event ? &event : NULL);
+            enqueue(run, &run->launches->launch[i], waits, wait, needs_event ? &event : NULL);
         if (code != CL_SUCCESS)
             return code;
         if (*last)
@@ -105,12 +105,25 @@ static enum clnorm_status run_with_pool(struct run *run, const struct clnorm_arg
     struct clnorm_context *const context = run->plan->context;
     struct clnorm_buffer workspace = {0};
     const enum clnorm_status status =
-        clnorm_pool_acquire(context, run->launches.workspace, run->queue, &workspace.memory);
+        clnorm_pool_acquire(context, run->launches->workspace, run->queue, &workspace.memory);
     if (status != CLNORM_OK)
         return status;
-    clnorm__arguments_values(&run->plan->program->problem, arguments, extents, &run->launches,
+    clnorm__arguments_values(&run->plan->program->problem, arguments, extents, run->launches,
                              workspace, &run->values);
     return launch_all(run, workspace.memory, waits, wait, event);
+}
+
+static const struct clnorm_launches *launches_of(struct clnorm_plan *plan,
+                                                 const struct clnorm__extents *extents)
+{
+    if (!plan->planned || plan->batch != extents->batch || plan->spatial != extents->spatial) {
+        plan->batch = extents->batch;
+        plan->spatial = extents->spatial;
+        plan->launches = clnorm_launches_plan(&plan->program->problem, &plan->program->schedule,
+                                              extents->batch, extents->spatial);
+        plan->planned = 1;
+    }
+    return &plan->launches;
 }
 
 enum clnorm_status clnorm_plan_run(struct clnorm_plan *plan, cl_command_queue queue,
@@ -135,14 +148,14 @@ enum clnorm_status clnorm_plan_run(struct clnorm_plan *plan, cl_command_queue qu
         status = clnorm__arguments_extents(context, problem, arguments, &extents);
     if (status != CLNORM_OK)
         return status;
-    run.launches =
-        clnorm_launches_plan(problem, &plan->program->schedule, extents.batch, extents.spatial);
-    status = clnorm__arguments_check(context, problem, arguments, &extents, run.launches.workspace);
+    run.launches = launches_of(plan, &extents);
+    status =
+        clnorm__arguments_check(context, problem, arguments, &extents, run.launches->workspace);
     if (status != CLNORM_OK)
         return status;
-    if (run.launches.workspace > 0 && !arguments->workspace.memory)
+    if (run.launches->workspace > 0 && !arguments->workspace.memory)
         return run_with_pool(&run, arguments, &extents, waits, wait, event);
-    clnorm__arguments_values(problem, arguments, &extents, &run.launches, arguments->workspace,
+    clnorm__arguments_values(problem, arguments, &extents, run.launches, arguments->workspace,
                              &run.values);
     return launch_all(&run, NULL, waits, wait, event);
 }
