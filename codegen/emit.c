@@ -100,13 +100,15 @@ static void add_numbers(struct clnorm__values_list *values, const struct clnorm_
     add_number(values, "LANES", s->lanes);
     add_number(values, "GROUP", s->group);
     add_number(values, "FINISH_GROUP", clnorm__finish_group(s));
+    add_number(values, "WIDE", clnorm__finish_width(s));
     add_number(values, "TILE", clnorm__group_channels(p, s));
     add_number(values, "TALLIES", clnorm__tallies(p, s));
     add_number(values, "TABLE", clnorm__table_size(p, s));
     add_number(values, "COLUMNS", clnorm__tallies(p, s) * s->lanes);
     add_number(values, "FAR", CLNORM__FAR / clnorm_dtype_size(p->dtype));
     add_number(values, "NEAR", CLNORM__NEAR / clnorm_dtype_size(p->dtype));
-    add_number(values, "ABREAST", s->block < 4 ? s->block : 4);
+    add_number(values, "ABREAST", CLNORM__ABREAST);
+    add_number(values, "AHEAD", clnorm__rows_ahead(p));
     add_number(values, "BLOCK", s->block);
     add_number(values, "FIRST_BLOCK", s->block < 4 ? s->block : 4);
     add_number(values, "STATES", p->flags & CLNORM_ADAM ? 2 : 1);
@@ -146,6 +148,7 @@ static void add_types(struct clnorm__values_list *values, const struct clnorm_pr
     };
     add_word(values, "real", types[p->dtype].real, 1, "");
     add_word(values, "reals", types[p->dtype].real, s->lanes, "");
+    add_word(values, "wide", types[p->dtype].real, clnorm__finish_width(s), "");
     add_word(values, "stored", types[p->dtype].stored, 1, "");
     add_word(values, "stored_lanes", types[p->dtype].stored, s->lanes, "");
     add_word(values, "vload_half_lanes", "vload_half", s->lanes, "");

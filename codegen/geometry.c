@@ -14,6 +14,8 @@
 #define LEAST_WIDTH 1024
 /* Columns of a table that has the channels more than once: fewer would mean short loops. */
 #define LEAST_CIRCLE 256
+/* Channels last: a reduction asks for values so many rows ahead at least. */
+#define LEAST_AHEAD 8
 /* Mapping parts need no merging: so many for each that a reduction would have. */
 #define MAP_PARTS 4
 /* A schedule aims for so many parts for each compute unit. */
@@ -112,8 +114,15 @@ uint64_t clnorm__table_size(const struct clnorm_problem *problem,
 {
     const struct work work = work_of(problem, schedule, 1, 1);
     if (work.first)
-        return widest_tile(&work);
-    return at_least(widest_last_tile(&work), LEAST_CIRCLE) + schedule->lanes - 1;
+        return round_up(widest_tile(&work), schedule->lanes);
+    return round_up(at_least(widest_last_tile(&work), LEAST_CIRCLE) + schedule->lanes - 1,
+                    schedule->lanes);
+}
+
+uint64_t clnorm__rows_ahead(const struct clnorm_problem *problem)
+{
+    const uint64_t row = (uint64_t)problem->channels * clnorm_dtype_size(problem->dtype);
+    return at_least(CLNORM__NEAR / row, LEAST_AHEAD);
 }
 
 /* Rows of one channel that make a run worth starting. */
@@ -236,19 +245,25 @@ static uint64_t map_tile(const struct work *work, uint64_t wanted)
                                         : tile / work->schedule->lanes * work->schedule->lanes;
 }
 
+uint32_t clnorm__finish_width(const struct clnorm_schedule *schedule)
+{
+    return schedule->walk == CLNORM_WALK_SERIAL ? schedule->lanes : 1;
+}
+
 uint32_t clnorm__finish_group(const struct clnorm_schedule *schedule)
 {
-    if (schedule->walk == CLNORM_WALK_GROUP)
-        return schedule->group < 64 ? schedule->group : 64;
-    return schedule->lanes;
+    if (schedule->walk == CLNORM_WALK_SERIAL)
+        return 1;
+    return schedule->group < 64 ? schedule->group : 64;
 }
 
 static struct clnorm_launch launch_finish(const struct work *work)
 {
     const uint64_t group = clnorm__finish_group(work->schedule);
+    const uint64_t items = divide_up(work->channels, clnorm__finish_width(work->schedule));
     return (struct clnorm_launch){
         .step = CLNORM_STEP_FINISH,
-        .global = {round_up(work->channels, group), 1, 1},
+        .global = {round_up(items, group), 1, 1},
         .local = {group, 1, 1},
     };
 }

@@ -8,6 +8,13 @@
 /* Bytes of a run over channels first that is far to ask ahead for, and how far is enough then. */
 enum { CLNORM__FAR = 65536, CLNORM__NEAR = 4096 };
 
+/* Channels last: rows that a reduction takes at a time, so that a tally is loaded and stored once
+ * for all of them. More would be more streams than memory likes. */
+enum { CLNORM__ABREAST = 2 };
+
+/* Channels last: how many rows ahead a reduction asks for values. */
+uint64_t clnorm__rows_ahead(const struct clnorm_problem *problem);
+
 /* Channels of one group of the group walk. */
 uint64_t clnorm__group_channels(const struct clnorm_problem *problem,
                                 const struct clnorm_schedule *schedule);
@@ -19,7 +26,8 @@ uint64_t clnorm__tallies(const struct clnorm_problem *problem,
 uint64_t clnorm__table_size(const struct clnorm_problem *problem,
                             const struct clnorm_schedule *schedule);
 
-/* Work-group size of the finish kernel. */
+/* Channels that a work-item of the finish kernel takes, and its work-group size. */
+uint32_t clnorm__finish_width(const struct clnorm_schedule *schedule);
 uint32_t clnorm__finish_group(const struct clnorm_schedule *schedule);
 
 /* 1 when a problem with these extents is done in one launch. */

@@ -2,7 +2,9 @@
  * The specialiser: OpenCL C with #include and #if over structure symbols in, straight text out. It
  * understands what the kernel files use of the C preprocessor (#include "file",
  * #if/#elif/#else/#endif with names, !, &&, ||, parentheses) and resolves it; everything else stays
- * as it is. The C preprocessor itself, given the same symbols, is the oracle.
+ * as it is. That goes for directives with a blank after the #, too: `# if` is for the compiler that
+ * reads the text, to say what it knows. The C preprocessor itself, given the same symbols, is the
+ * oracle.
  */
 #ifndef CLNORM_CODEGEN_SPECIALISE_H
 #define CLNORM_CODEGEN_SPECIALISE_H

@@ -38,7 +38,7 @@ void reduce(
 #endif
 #if SPLIT
 
-// Merges the parts of each channel: one work-item a channel.
+// Merges the parts of each channel: one work-item for WIDE channels.
 kernel __attribute__((reqd_work_group_size(FINISH_GROUP, 1, 1)))
 void finish(
 #if !FROZEN && !KEEP_SUMS
@@ -51,8 +51,10 @@ void finish(
     global const real *parts, const ulong parts_offset, const ulong sets)
 {
 #include "backward_values.cl"
-    if (get_global_id(0) < CHANNELS)
-        finish_channel(r, parts + parts_offset, sets, get_global_id(0));
+    const ulong channel = get_global_id(0) * WIDE;
+    if (channel < CHANNELS)
+        finish_channels(
+            r, parts + parts_offset, sets, channel, min(CHANNELS - channel, (ulong)WIDE));
 }
 #endif
 #if SPLIT && MAP

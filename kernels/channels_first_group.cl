@@ -54,7 +54,7 @@ void reduce_tile(const sources from, global real *parts, const extents e, local 
     scratch[item] = tally_total(&t);
     fold_group(scratch, item);
     if (item == 0)
-        record_store(scratch[0], parts, part_index(), channel);
+        record_store(scratch[0], parts, part_index(), channel, 1);
 }
 #endif
 #if MAP

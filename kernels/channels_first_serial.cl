@@ -80,7 +80,7 @@ void reduce_tile(const sources from, global real *parts, const extents e)
     }
     for (uint i = 0; i < width; i++) {
         tally_close(&t[i], p.open);
-        record_store(tally_total(&t[i]), parts, part_index(), first + i);
+        record_store(tally_total(&t[i]), parts, part_index(), first + i, 1);
     }
 }
 #endif
@@ -134,8 +134,8 @@ void map_tile(const targets t, const extents e)
     const ulong length = s_last - s_first;
     ulong at = (n_first * CHANNELS + first) * e.spatial + s_first;
     table of;
-    for (uint i = 0; i < width; i++)
-        table_set(&of, i, factors_of(t, first + i));
+    for (uint i = 0; i < width; i += WIDE)
+        table_set(&of, i, factors_of(t, first + i, min(width - i, (uint)WIDE)));
     for (ulong n = n_first; n < n_last; n++, at += CHANNELS * e.spatial) {
 #if !SCALAR
         if (length < LANES) { // a vector would hold more than two rows

@@ -24,7 +24,7 @@ void reduce_tile(const sources from, global real *parts, const extents e, local 
     scratch[item] = tally_total(&t);
     fold_group(scratch, item);
     if (item < TILE && channel < CHANNELS)
-        record_store(scratch[item], parts, get_group_id(2), channel);
+        record_store(scratch[item], parts, get_group_id(2), channel, 1);
 }
 #endif
 #if MAP

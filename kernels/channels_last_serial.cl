@@ -28,17 +28,29 @@ void reduce_tile(const sources from, global real *parts, const extents e)
             &t[i / LANES], load_some_values(from, at + i, count), lanes_below(count));
         tally_close(&t[i / LANES], open + 1);
     }
-    record total[CHANNELS];
-    for (uint i = 0; i < CHANNELS; i++)
-        total[i] = record_none();
-    for (uint i = 0; i < COLUMNS; i++)
-        total[i % CHANNELS] =
-            record_merge(total[i % CHANNELS], tally_lane(&t[i / LANES], i % LANES));
-    for (uint i = 0; i < CHANNELS; i++)
-        record_store(total[i], parts, get_group_id(2), i);
+    for (uint i = 0; i < CHANNELS; i++) {
+        const tally one = tally_gather(t, i);
+        record_store(tally_total(&one), parts, get_group_id(2), i, 1);
+    }
 }
 #elif REDUCE
 
+#if FETCHES
+// Where the values are that are asked for next: some rows ahead, in the order of memory, which is
+// what memory is fast at.
+typedef struct {
+    ulong at;
+    uint column;
+} pointer;
+
+pointer fetch_next(const sources from, const pointer p, const uint vectors)
+{
+    fetch_values(from, p.at + p.column * LANES);
+    const pointer same = {p.at, p.column + 1}, next = {p.at + CHANNELS, 0};
+    return p.column + 1 < vectors ? same : next;
+}
+
+#endif
 // One work-item reduces the tile's part, ABREAST rows at a time. The last vector of a row ends with
 // it, and may overlap the one before.
 void reduce_tile(const sources from, global real *parts, const extents e)
@@ -52,6 +64,9 @@ void reduce_tile(const sources from, global real *parts, const extents e)
         t[i] = tally_start(
             from, c, first < last ? load_values(from, first * CHANNELS + c) : no_values());
     }
+#if FETCHES
+    pointer p = {(first + AHEAD) * CHANNELS + channel, 0};
+#endif
     uint most = FIRST_BLOCK;
     for (ulong row = first; row < last;) {
         const ulong begin = row, stop = min(row + most, last);
@@ -60,7 +75,7 @@ void reduce_tile(const sources from, global real *parts, const extents e)
                 ulong at = row * CHANNELS + channel + min(i * LANES, width - LANES);
                 for (uint j = 0; j < ABREAST; j++, at += CHANNELS) {
 #if FETCHES
-                    fetch_values(from, at + ABREAST * CHANNELS);
+                    p = fetch_next(from, p, vectors);
 #endif
                     tally_add(&t[i], load_values(from, at));
                 }
@@ -74,13 +89,10 @@ void reduce_tile(const sources from, global real *parts, const extents e)
             tally_close(&t[i], row - begin);
         most = BLOCK;
     }
-    for (uint i = 0; i < vectors; i++)
-#if SCALAR
-        record_store(tally_total(&t[i]), parts, get_group_id(2), channel + i);
-#else
-        tally_store(
-            &t[i], parts, get_group_id(2), channel + min(i * LANES, width - LANES));
-#endif
+    for (uint i = 0; i < vectors; i++) {
+        const ulong c = channel + min(i * LANES, width - LANES);
+        record_store(tally_total(&t[i]), parts, get_group_id(2), c, LANES);
+    }
 }
 #endif
 #if MAP
@@ -118,8 +130,8 @@ void map_tile(const targets t, const extents e)
     const uint width = tile_last(e) - channel, circle = (TABLE - LANES + 1) / width * width;
     const ulong first = map_part() * e.rows_step, last = min(first + e.rows_step, e.rows);
     table of;
-    for (uint i = 0; i < width; i++)
-        table_set(&of, i, factors_of(t, channel + i));
+    for (uint i = 0; i < width; i += WIDE)
+        table_set(&of, i, factors_of(t, channel + i, min(width - i, (uint)WIDE)));
     for (uint i = width; i < circle + LANES - 1; i++)
         table_repeat(&of, i, i - width);
     if (width == CHANNELS)

@@ -32,42 +32,45 @@ typedef struct {
 #endif
 } results;
 
-void finish_channel(
-    const results r, global const real *parts, const ulong sets, const ulong channel)
+// Those of `count` channels from `channel` on.
+void finish_channels(
+    const results r, global const real *parts, const ulong sets, const ulong channel,
+    const int count)
 {
 #if SUMS
     record total = record_none();
     for (ulong set = 0; set < sets; set++)
-        total = record_merge(total, record_load(parts, set, channel));
+        total = record_merge(total, record_load(parts, set, channel, count));
 #endif
 #if KEEP_SUMS
-    record_store(total, r.sums, 0, channel);
+    record_store(total, r.sums, 0, channel, count);
 #else
-    const real invstd = r.invstd[channel];
+    const wide invstd = wide_load(r.invstd + channel, count);
 #if SCALE
-    const real gain = invstd * r.scale[channel];
-    r.dscale[channel] = total.dot;
+    const wide gain = invstd * wide_load(r.scale + channel, count);
+    wide_store(total.dot, r.dscale + channel, count);
 #else
-    const real gain = invstd;
+    const wide gain = invstd;
 #endif
 #if SHIFT
-    r.dshift[channel] = total.sum;
+    wide_store(total.sum, r.dshift + channel, count);
 #endif
 #if OPTIMISER
+    global real *state = r.state + channel;
 #if SCALE
-    optimise(r.by, r.scale, total.dot, r.state, channel);
+    optimise(r.by, r.scale + channel, total.dot, state, count);
+    state += (ulong)STATES * CHANNELS;
+#endif
 #if SHIFT
-    optimise(r.by, r.shift, total.sum, r.state + (ulong)STATES * CHANNELS, channel);
-#endif
-#else
-    optimise(r.by, r.shift, total.sum, r.state, channel);
+    optimise(r.by, r.shift + channel, total.sum, state, count);
 #endif
 #endif
-    r.constants[channel] = gain;
+    global real *constants = r.constants + channel;
+    wide_store(gain, constants, count);
 #if !FROZEN
-    r.constants[CHANNELS + channel] = r.mean[channel];
-    r.constants[2ul * CHANNELS + channel] = total.sum / r.count;
-    r.constants[3ul * CHANNELS + channel] = total.dot / r.count * invstd;
+    wide_store(wide_load(r.mean + channel, count), constants + CHANNELS, count);
+    wide_store(total.sum / r.count, constants + 2ul * CHANNELS, count);
+    wide_store(total.dot / r.count * invstd, constants + 3ul * CHANNELS, count);
 #endif
 #endif
 }

@@ -21,43 +21,48 @@ typedef struct {
 #endif
 } results;
 
-void finish_channel(
-    const results r, global const real *parts, const ulong sets, const ulong channel)
+// Those of `count` channels from `channel` on.
+void finish_channels(
+    const results r, global const real *parts, const ulong sets, const ulong channel,
+    const int count)
 {
     record total = record_none();
     for (ulong set = 0; set < sets; set++)
-        total = record_merge(total, record_load(parts, set, channel));
-    const real mean = total.mean + total.rest;
-    const real rest = lost(total.mean, total.rest, mean);
+        total = record_merge(total, record_load(parts, set, channel, count));
+    const wide mean = total.mean + total.rest;
+    const wide rest = lost(total.mean, total.rest, mean);
 #if KEEP_MOMENTS
     const record kept = {total.count, mean, rest, total.m2};
-    record_store(kept, r.moments, 0, channel);
+    record_store(kept, r.moments, 0, channel, count);
 #else
-    const real var = total.count > 0 ? total.m2 / total.count : 0;
-    const real invstd = 1 / sqrt(var + r.epsilon);
-    r.mean[channel] = mean;
-    r.invstd[channel] = invstd;
+    const wide var = total.count > 0 ? total.m2 / total.count : (wide)0;
+    const wide invstd = 1 / sqrt(var + r.epsilon);
+    wide_store(mean, r.mean + channel, count);
+    wide_store(invstd, r.invstd + channel, count);
 #if RUNNING
-    if (total.count > 0) {
 #if BIASED
-        const real kept = var;
+    const wide kept = var;
 #else
-        const real kept = total.count > 1 ? total.m2 / (total.count - 1) : var;
+    const wide kept = total.count > 1 ? total.m2 / (total.count - 1) : var;
 #endif
-        const real mean_before = r.running_mean[channel], var_before = r.running_var[channel];
-        r.running_mean[channel] = (1 - r.momentum) * mean_before + r.momentum * mean;
-        r.running_var[channel] = (1 - r.momentum) * var_before + r.momentum * kept;
-    }
+    const wide mean_before = wide_load(r.running_mean + channel, count);
+    const wide var_before = wide_load(r.running_var + channel, count);
+    const wide mean_after = (1 - r.momentum) * mean_before + r.momentum * mean;
+    const wide var_after = (1 - r.momentum) * var_before + r.momentum * kept;
+    wide_store(total.count > 0 ? mean_after : mean_before, r.running_mean + channel, count);
+    wide_store(total.count > 0 ? var_after : var_before, r.running_var + channel, count);
 #endif
-    r.constants[channel] = mean;
-    r.constants[CHANNELS + channel] = rest;
+    global real *constants = r.constants + channel;
+    wide_store(mean, constants, count);
+    wide_store(rest, constants + CHANNELS, count);
 #if SCALE
-    r.constants[2ul * CHANNELS + channel] = invstd * r.scale[channel];
+    const wide gain = invstd * wide_load(r.scale + channel, count);
 #else
-    r.constants[2ul * CHANNELS + channel] = invstd;
+    const wide gain = invstd;
 #endif
+    wide_store(gain, constants + 2ul * CHANNELS, count);
 #if SHIFT
-    r.constants[3ul * CHANNELS + channel] = r.shift[channel];
+    wide_store(wide_load(r.shift + channel, count), constants + 3ul * CHANNELS, count);
 #endif
 #endif
 }

@@ -12,7 +12,7 @@ void fuse(
     reduce_tile(from, parts, e, scratch);
     barrier(CLK_GLOBAL_MEM_FENCE);
     for (ulong channel = tile_first(e) + get_local_id(0); channel < tile_last(e); channel += GROUP)
-        finish_channel(r, parts, 1, channel);
+        finish_channels(r, parts, 1, channel, 1);
 #if MAP
     barrier(CLK_GLOBAL_MEM_FENCE);
     map_tile(t, e);
@@ -29,8 +29,9 @@ void fuse(
     const extents e)
 {
     reduce_tile(from, parts, e);
-    for (ulong channel = tile_first(e); channel < tile_last(e); channel++)
-        finish_channel(r, parts, 1, channel);
+    const ulong last = tile_last(e);
+    for (ulong channel = tile_first(e); channel < last; channel += WIDE)
+        finish_channels(r, parts, 1, channel, min(last - channel, (ulong)WIDE));
 #if MAP
     map_tile(t, e);
 #endif

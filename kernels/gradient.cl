@@ -22,22 +22,23 @@ typedef struct {
 #endif
 } targets;
 
-// What a channel's values need.
+// What the values of WIDE channels need.
 typedef struct {
-    real gain;
+    wide gain;
 #if !FROZEN
-    real mean, mean_dy, slope;
+    wide mean, mean_dy, slope;
 #endif
 } factors;
 
-factors factors_of(const targets t, const ulong channel)
+factors factors_of(const targets t, const ulong channel, const int count)
 {
+    global const real *at = t.constants + channel;
     factors k;
-    k.gain = t.constants[channel];
+    k.gain = wide_load(at, count);
 #if !FROZEN
-    k.mean = t.constants[CHANNELS + channel];
-    k.mean_dy = t.constants[2ul * CHANNELS + channel];
-    k.slope = t.constants[3ul * CHANNELS + channel];
+    k.mean = wide_load(at + CHANNELS, count);
+    k.mean_dy = wide_load(at + 2ul * CHANNELS, count);
+    k.slope = wide_load(at + 3ul * CHANNELS, count);
 #endif
     return k;
 }
@@ -53,7 +54,7 @@ typedef struct {
 
 constants constants_load(const targets t, const ulong channel)
 {
-    const factors one = factors_of(t, channel);
+    const factors one = factors_of(t, channel, 1);
     constants k;
     k.gain = one.gain;
 #if !FROZEN
@@ -66,20 +67,20 @@ constants constants_load(const targets t, const ulong channel)
 #else
 
 // Those of a tile's channels.
-typedef struct {
+typedef struct __attribute__((aligned(sizeof(reals)))) {
     real gain[TABLE];
 #if !FROZEN
     real mean[TABLE], mean_dy[TABLE], slope[TABLE];
 #endif
 } table;
 
-void table_set(table *of, const uint i, const factors one)
+void table_set(table *of, const uint i, const factors some)
 {
-    of->gain[i] = one.gain;
+    *(loose_reals *)(of->gain + i) = some.gain;
 #if !FROZEN
-    of->mean[i] = one.mean;
-    of->mean_dy[i] = one.mean_dy;
-    of->slope[i] = one.slope;
+    *(loose_reals *)(of->mean + i) = some.mean;
+    *(loose_reals *)(of->mean_dy + i) = some.mean_dy;
+    *(loose_reals *)(of->slope + i) = some.slope;
 #endif
 }
 #if !CHANNELS_FIRST

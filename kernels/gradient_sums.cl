@@ -1,9 +1,9 @@
 
 // ---- Gradient sums: sum of dy, and dot, the sum of dy * xhat ----
 
-// One channel's sums, stored as two planes of CHANNELS.
+// Sums of WIDE channels, stored as two planes of CHANNELS.
 typedef struct {
-    real sum, dot;
+    wide sum, dot;
 } record;
 
 record record_none(void)
@@ -12,18 +12,22 @@ record record_none(void)
     return none;
 }
 
-record record_load(global const real *parts, const ulong set, const ulong channel)
+record record_load(
+    global const real *parts, const ulong set, const ulong channel, const int count)
 {
     global const real *at = parts + set * 2 * CHANNELS + channel;
-    const record r = {at[0], at[CHANNELS]};
+    record r;
+    r.sum = wide_load(at, count);
+    r.dot = wide_load(at + CHANNELS, count);
     return r;
 }
 
-void record_store(const record r, global real *parts, const ulong set, const ulong channel)
+void record_store(
+    const record r, global real *parts, const ulong set, const ulong channel, const int count)
 {
     global real *at = parts + set * 2 * CHANNELS + channel;
-    at[0] = r.sum;
-    at[CHANNELS] = r.dot;
+    wide_store(r.sum, at, count);
+    wide_store(r.dot, at + CHANNELS, count);
 }
 
 record record_merge(const record a, const record b)
@@ -152,9 +156,8 @@ void tally_close(tally *t, const uint open)
     t->open_dot = 0;
 #endif
 }
-#if SCALAR || CHANNELS_FIRST
 
-// The sums of all lanes of a closed tally.
+// The sums of a closed tally: of each lane where lanes are channels, otherwise of all.
 record tally_total(const tally *t)
 {
     const reals sum = t->sum + t->sum_rest;
@@ -163,40 +166,42 @@ record tally_total(const tally *t)
 #else
     const reals dot = 0;
 #endif
-#if SCALAR
+#if SCALAR || (!CHANNELS_FIRST && !NARROW)
     const record r = {sum, dot};
 #else
     const record r = {sum_lanes(sum), sum_lanes(dot)};
 #endif
     return r;
 }
-#elif NARROW
+#if NARROW
 
-// The sums of one lane of a closed tally.
-record tally_lane(const tally *t, const int lane)
+// The lanes that are a channel's of closed tallies side by side, as one tally.
+tally tally_gather(const tally *t, const uint channel)
 {
-    real sums[LANES], dots[LANES];
-    *(loose_reals *)sums = t->sum + t->sum_rest;
+    real sum[LANES], sum_rest[LANES];
 #if DOT
-    *(loose_reals *)dots = (t->dot + t->dot_rest) * t->invstd;
-#else
-    *(loose_reals *)dots = (reals)0;
+    real dot[LANES], dot_rest[LANES], invstd[LANES];
 #endif
-    const record r = {sums[lane], dots[lane]};
-    return r;
-}
-#else
-
-// Stores the sums of a closed tally, whose lanes are the channels from `channel` on.
-void tally_store(const tally *t, global real *parts, const ulong set, const ulong channel)
-{
-    global real *at = parts + set * 2 * CHANNELS + channel;
-    *(global loose_reals *)at = t->sum + t->sum_rest;
+    for (uint i = 0; i < LANES; i++) {
+        const uint column = i * CHANNELS + channel, lane = column % LANES;
+        const tally *from = t + column / LANES;
+        sum[i] = ((const real *)&from->sum)[lane];
+        sum_rest[i] = ((const real *)&from->sum_rest)[lane];
 #if DOT
-    *(global loose_reals *)(at + CHANNELS) = (t->dot + t->dot_rest) * t->invstd;
-#else
-    *(global loose_reals *)(at + CHANNELS) = (reals)0;
+        dot[i] = ((const real *)&from->dot)[lane];
+        dot_rest[i] = ((const real *)&from->dot_rest)[lane];
+        invstd[i] = ((const real *)&from->invstd)[lane];
 #endif
+    }
+    tally one;
+    one.sum = *(const loose_reals *)sum;
+    one.sum_rest = *(const loose_reals *)sum_rest;
+#if DOT
+    one.dot = *(const loose_reals *)dot;
+    one.dot_rest = *(const loose_reals *)dot_rest;
+    one.invstd = *(const loose_reals *)invstd;
+#endif
+    return one;
 }
 #endif
 #endif

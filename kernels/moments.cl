@@ -1,9 +1,9 @@
 
 // ---- Moments: count, mean and m2, the sum of squared deviations from the mean ----
 
-// One channel's moments, stored as four planes of CHANNELS. The mean is the pair mean + rest.
+// Moments of WIDE channels, stored as four planes of CHANNELS. The mean is the pair mean + rest.
 typedef struct {
-    real count, mean, rest, m2;
+    wide count, mean, rest, m2;
 } record;
 
 record record_none(void)
@@ -12,37 +12,44 @@ record record_none(void)
     return none;
 }
 
-record record_load(global const real *parts, const ulong set, const ulong channel)
+record record_load(
+    global const real *parts, const ulong set, const ulong channel, const int count)
 {
     global const real *at = parts + set * 4 * CHANNELS + channel;
-    const record r = {at[0], at[CHANNELS], at[2ul * CHANNELS], at[3ul * CHANNELS]};
+    record r;
+    r.count = wide_load(at, count);
+    r.mean = wide_load(at + CHANNELS, count);
+    r.rest = wide_load(at + 2ul * CHANNELS, count);
+    r.m2 = wide_load(at + 3ul * CHANNELS, count);
     return r;
 }
 
-void record_store(const record r, global real *parts, const ulong set, const ulong channel)
+void record_store(
+    const record r, global real *parts, const ulong set, const ulong channel, const int count)
 {
     global real *at = parts + set * 4 * CHANNELS + channel;
-    at[0] = r.count;
-    at[CHANNELS] = r.mean;
-    at[2ul * CHANNELS] = r.rest;
-    at[3ul * CHANNELS] = r.m2;
+    wide_store(r.count, at, count);
+    wide_store(r.mean, at + CHANNELS, count);
+    wide_store(r.rest, at + 2ul * CHANNELS, count);
+    wide_store(r.m2, at + 3ul * CHANNELS, count);
 }
 
 // Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm for computing sample
-// variances" (1979), eq. 2.1.
+// variances" (1979), eq. 2.1. What has no values changes nothing, whatever its mean is.
 record record_merge(const record a, const record b)
 {
-    if (b.count == 0)
-        return a;
-    if (a.count == 0)
-        return b;
     record both;
     both.count = a.count + b.count;
-    const real delta = (b.mean - a.mean) + (b.rest - a.rest);
-    const real step = delta * (b.count / both.count);
-    both.mean = a.mean + step;
-    both.rest = a.rest + lost(a.mean, step, both.mean);
-    both.m2 = a.m2 + (b.m2 + delta * (step * a.count));
+    const wide delta = (b.mean - a.mean) + (b.rest - a.rest);
+    const wide step = delta * (b.count / both.count);
+    const wide mean = a.mean + step;
+    both.mean = b.count == 0 ? a.mean : a.count == 0 ? b.mean : mean;
+    both.rest = b.count == 0   ? a.rest
+                : a.count == 0 ? b.rest
+                               : a.rest + lost(a.mean, step, mean);
+    both.m2 = b.count == 0   ? a.m2
+              : a.count == 0 ? b.m2
+                             : a.m2 + (b.m2 + delta * (step * a.count));
     return both;
 }
 #if REDUCE
@@ -132,17 +139,17 @@ void tally_close(tally *t, const uint open)
     pair_add(&t->mean, &t->rest, step);
     t->sum = t->squares = t->missing = 0;
 }
-#if SCALAR
+#if SCALAR || (!CHANNELS_FIRST && !NARROW)
 
-// The moments of a closed tally.
+// The moments of a closed tally, whose lanes are channels.
 record tally_total(const tally *t)
 {
-    const real m2 = t->m2 + t->m2_rest;
-    record r = {t->count, t->mean + t->rest, 0, m2 < 0 ? 0 : m2};
+    const reals m2 = t->m2 + t->m2_rest;
+    record r = {t->count, t->mean + t->rest, 0, m2 < 0 ? (reals)0 : m2};
     r.rest = lost(t->mean, t->rest, r.mean);
     return r;
 }
-#elif CHANNELS_FIRST
+#else
 
 // The moments of all lanes of a closed tally: their means as distances from that of lane 0.
 record tally_total(const tally *t)
@@ -156,32 +163,29 @@ record tally_total(const tally *t)
     r.rest = lost(base, step, r.mean);
     return r;
 }
-#elif NARROW
+#endif
+#if NARROW
 
-// The moments of one lane of a closed tally.
-record tally_lane(const tally *t, const int lane)
+// The lanes that are a channel's of closed tallies side by side, as one tally.
+tally tally_gather(const tally *t, const uint channel)
 {
-    real counts[LANES], means[LANES], rests[LANES], m2s[LANES];
-    *(loose_reals *)counts = t->count;
-    *(loose_reals *)means = t->mean;
-    *(loose_reals *)rests = t->rest;
-    *(loose_reals *)m2s = t->m2 + t->m2_rest;
-    const real mean = means[lane], rest = rests[lane], m2 = m2s[lane];
-    record r = {counts[lane], mean + rest, 0, m2 < 0 ? 0 : m2};
-    r.rest = lost(mean, rest, r.mean);
-    return r;
-}
-#else
-
-// Stores the moments of a closed tally, whose lanes are the channels from `channel` on.
-void tally_store(const tally *t, global real *parts, const ulong set, const ulong channel)
-{
-    global real *at = parts + set * 4 * CHANNELS + channel;
-    const reals mean = t->mean + t->rest, added = mean - t->mean, m2 = t->m2 + t->m2_rest;
-    *(global loose_reals *)at = t->count;
-    *(global loose_reals *)(at + CHANNELS) = mean;
-    *(global loose_reals *)(at + 2ul * CHANNELS) = (t->mean - (mean - added)) + (t->rest - added);
-    *(global loose_reals *)(at + 3ul * CHANNELS) = m2 < 0 ? (reals)0 : m2;
+    real mean[LANES], rest[LANES], m2[LANES], m2_rest[LANES], count[LANES];
+    for (uint i = 0; i < LANES; i++) {
+        const uint column = i * CHANNELS + channel, lane = column % LANES;
+        const tally *from = t + column / LANES;
+        mean[i] = ((const real *)&from->mean)[lane];
+        rest[i] = ((const real *)&from->rest)[lane];
+        m2[i] = ((const real *)&from->m2)[lane];
+        m2_rest[i] = ((const real *)&from->m2_rest)[lane];
+        count[i] = ((const real *)&from->count)[lane];
+    }
+    tally one;
+    one.mean = *(const loose_reals *)mean;
+    one.rest = *(const loose_reals *)rest;
+    one.m2 = *(const loose_reals *)m2;
+    one.m2_rest = *(const loose_reals *)m2_rest;
+    one.count = *(const loose_reals *)count;
+    return one;
 }
 #endif
 #endif

@@ -27,36 +27,37 @@ typedef struct {
 #endif
 } targets;
 
-// What a channel's values need.
+// What the values of WIDE channels need.
 typedef struct {
-    real mean;
+    wide mean;
 #if !INFER
-    real rest;
+    wide rest;
 #endif
-    real gain;
+    wide gain;
 #if SHIFT
-    real shift;
+    wide shift;
 #endif
 } factors;
 
-factors factors_of(const targets t, const ulong channel)
+factors factors_of(const targets t, const ulong channel, const int count)
 {
     factors k;
 #if INFER
-    k.mean = t.mean[channel];
-    k.gain = 1 / sqrt(t.var[channel] + t.epsilon);
+    k.mean = wide_load(t.mean + channel, count);
+    k.gain = 1 / sqrt(wide_load(t.var + channel, count) + t.epsilon);
 #if SCALE
-    k.gain *= t.scale[channel];
+    k.gain *= wide_load(t.scale + channel, count);
 #endif
 #if SHIFT
-    k.shift = t.shift[channel];
+    k.shift = wide_load(t.shift + channel, count);
 #endif
 #else
-    k.mean = t.constants[channel];
-    k.rest = t.constants[CHANNELS + channel];
-    k.gain = t.constants[2ul * CHANNELS + channel];
+    global const real *at = t.constants + channel;
+    k.mean = wide_load(at, count);
+    k.rest = wide_load(at + CHANNELS, count);
+    k.gain = wide_load(at + 2ul * CHANNELS, count);
 #if SHIFT
-    k.shift = t.constants[3ul * CHANNELS + channel];
+    k.shift = wide_load(at + 3ul * CHANNELS, count);
 #endif
 #endif
     return k;
@@ -77,7 +78,7 @@ typedef struct {
 
 constants constants_load(const targets t, const ulong channel)
 {
-    const factors one = factors_of(t, channel);
+    const factors one = factors_of(t, channel, 1);
     constants k;
     k.mean = one.mean;
 #if !INFER
@@ -92,7 +93,7 @@ constants constants_load(const targets t, const ulong channel)
 #else
 
 // Those of a tile's channels.
-typedef struct {
+typedef struct __attribute__((aligned(sizeof(reals)))) {
     real mean[TABLE];
 #if !INFER
     real rest[TABLE];
@@ -103,15 +104,15 @@ typedef struct {
 #endif
 } table;
 
-void table_set(table *of, const uint i, const factors one)
+void table_set(table *of, const uint i, const factors some)
 {
-    of->mean[i] = one.mean;
+    *(loose_reals *)(of->mean + i) = some.mean;
 #if !INFER
-    of->rest[i] = one.rest;
+    *(loose_reals *)(of->rest + i) = some.rest;
 #endif
-    of->gain[i] = one.gain;
+    *(loose_reals *)(of->gain + i) = some.gain;
 #if SHIFT
-    of->shift[i] = one.shift;
+    *(loose_reals *)(of->shift + i) = some.shift;
 #endif
 }
 #if !CHANNELS_FIRST

@@ -4,9 +4,9 @@
 
 // What a + b lost when it was rounded to sum, exactly (Knuth, The Art of Computer Programming 2,
 // section 4.2.2).
-real lost(const real a, const real b, const real sum)
+wide lost(const wide a, const wide b, const wide sum)
 {
-    const real t = sum - a;
+    const wide t = sum - a;
     return (a - (sum - t)) + (b - t);
 }
 #endif

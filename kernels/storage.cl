@@ -1,9 +1,7 @@
 
 // ---- Storage: tensors hold `stored`, arithmetic is in `real`, and `reals` is LANES of them ----
 
-// Vectors that may stand wherever an element may.
 typedef stored_lanes loose_stored __attribute__((aligned(sizeof(stored))));
-typedef reals loose_reals __attribute__((aligned(sizeof(real))));
 
 reals load(global const stored *from)
 {
@@ -112,7 +110,7 @@ mask_lanes lanes_from(const int first)
 }
 #endif
 #endif
-#if !SCALAR && CHANNELS_FIRST && REDUCE
+#if !SCALAR && (CHANNELS_FIRST || NARROW) && REDUCE
 
 real sum_lanes(const reals value)
 {

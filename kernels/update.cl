@@ -3,7 +3,7 @@
 
 // ---- Kernel. Every buffer comes with an offset in elements; the local size is fixed ----
 
-// One work-item a channel.
+// One work-item for WIDE channels.
 kernel __attribute__((reqd_work_group_size(FINISH_GROUP, 1, 1)))
 void finish(
 #if SCALE
@@ -17,18 +17,21 @@ void finish(
 #include "optimiser_arguments.cl"
     global real *state, const ulong state_offset)
 {
-    const ulong channel = get_global_id(0);
+    const ulong channel = get_global_id(0) * WIDE;
     if (channel >= CHANNELS)
         return;
+    const int count = min(CHANNELS - channel, (ulong)WIDE);
 #include "optimiser_values.cl"
-    state += state_offset;
+    state += state_offset + channel;
 #if SCALE
-    optimise(by, scale + scale_offset, dscale[dscale_offset + channel], state, channel);
+    const wide scale_gradient = wide_load(dscale + dscale_offset + channel, count);
+    optimise(by, scale + scale_offset + channel, scale_gradient, state, count);
 #endif
 #if SCALE && SHIFT
     state += (ulong)STATES * CHANNELS;
 #endif
 #if SHIFT
-    optimise(by, shift + shift_offset, dshift[dshift_offset + channel], state, channel);
+    const wide shift_gradient = wide_load(dshift + dshift_offset + channel, count);
+    optimise(by, shift + shift_offset + channel, shift_gradient, state, count);
 #endif
 }

@@ -6,11 +6,13 @@
 #define LANES 1
 #define GROUP 256
 #define FINISH_GROUP 64
+#define WIDE 1
 #define TILE 32
 #define BLOCK 32
 #define FIRST_BLOCK 4
 #define real float
 #define reals float
+#define wide float
 #define stored float
 #define stored_lanes float
 
@@ -18,11 +20,24 @@
 // fused.
 #pragma OPENCL FP_CONTRACT OFF
 
+// Vectors that may stand wherever an element may.
+typedef reals loose_reals __attribute__((aligned(sizeof(real))));
+
+// ---- Parameters: `wide` holds those of WIDE channels side by side, or of the last `count` ----
+
+wide wide_load(global const real *from, const int count)
+{
+    return *from;
+}
+
+void wide_store(const wide value, global real *to, const int count)
+{
+    *to = value;
+}
+
 // ---- Storage: tensors hold `stored`, arithmetic is in `real`, and `reals` is LANES of them ----
 
-// Vectors that may stand wherever an element may.
 typedef stored_lanes loose_stored __attribute__((aligned(sizeof(stored))));
-typedef reals loose_reals __attribute__((aligned(sizeof(real))));
 
 reals load(global const stored *from)
 {
@@ -75,9 +90,9 @@ void pair_add(reals *sum, reals *rest, const reals value)
 
 // ---- Gradient sums: sum of dy, and dot, the sum of dy * xhat ----
 
-// One channel's sums, stored as two planes of CHANNELS.
+// Sums of WIDE channels, stored as two planes of CHANNELS.
 typedef struct {
-    real sum, dot;
+    wide sum, dot;
 } record;
 
 record record_none(void)
@@ -86,18 +101,22 @@ record record_none(void)
     return none;
 }
 
-record record_load(global const real *parts, const ulong set, const ulong channel)
+record record_load(
+    global const real *parts, const ulong set, const ulong channel, const int count)
 {
     global const real *at = parts + set * 2 * CHANNELS + channel;
-    const record r = {at[0], at[CHANNELS]};
+    record r;
+    r.sum = wide_load(at, count);
+    r.dot = wide_load(at + CHANNELS, count);
     return r;
 }
 
-void record_store(const record r, global real *parts, const ulong set, const ulong channel)
+void record_store(
+    const record r, global real *parts, const ulong set, const ulong channel, const int count)
 {
     global real *at = parts + set * 2 * CHANNELS + channel;
-    at[0] = r.sum;
-    at[CHANNELS] = r.dot;
+    wide_store(r.sum, at, count);
+    wide_store(r.dot, at + CHANNELS, count);
 }
 
 record record_merge(const record a, const record b)
@@ -167,7 +186,7 @@ void tally_close(tally *t, const uint open)
     t->open_dot = 0;
 }
 
-// The sums of all lanes of a closed tally.
+// The sums of a closed tally: of each lane where lanes are channels, otherwise of all.
 record tally_total(const tally *t)
 {
     const reals sum = t->sum + t->sum_rest;
@@ -186,17 +205,20 @@ typedef struct {
     global real *constants;
 } results;
 
-void finish_channel(
-    const results r, global const real *parts, const ulong sets, const ulong channel)
+// Those of `count` channels from `channel` on.
+void finish_channels(
+    const results r, global const real *parts, const ulong sets, const ulong channel,
+    const int count)
 {
     record total = record_none();
     for (ulong set = 0; set < sets; set++)
-        total = record_merge(total, record_load(parts, set, channel));
-    const real invstd = r.invstd[channel];
-    const real gain = invstd * r.scale[channel];
-    r.dscale[channel] = total.dot;
-    r.dshift[channel] = total.sum;
-    r.constants[channel] = gain;
+        total = record_merge(total, record_load(parts, set, channel, count));
+    const wide invstd = wide_load(r.invstd + channel, count);
+    const wide gain = invstd * wide_load(r.scale + channel, count);
+    wide_store(total.dot, r.dscale + channel, count);
+    wide_store(total.sum, r.dshift + channel, count);
+    global real *constants = r.constants + channel;
+    wide_store(gain, constants, count);
 }
 
 // ---- Input gradient: dx = gain * (dy - mean_dy - (x - mean) * slope), gain = invstd * scale ----
@@ -207,15 +229,16 @@ typedef struct {
     global const real *constants;
 } targets;
 
-// What a channel's values need.
+// What the values of WIDE channels need.
 typedef struct {
-    real gain;
+    wide gain;
 } factors;
 
-factors factors_of(const targets t, const ulong channel)
+factors factors_of(const targets t, const ulong channel, const int count)
 {
+    global const real *at = t.constants + channel;
     factors k;
-    k.gain = t.constants[channel];
+    k.gain = wide_load(at, count);
     return k;
 }
 
@@ -226,7 +249,7 @@ typedef struct {
 
 constants constants_load(const targets t, const ulong channel)
 {
-    const factors one = factors_of(t, channel);
+    const factors one = factors_of(t, channel, 1);
     constants k;
     k.gain = one.gain;
     return k;
@@ -285,7 +308,7 @@ void reduce_tile(const sources from, global real *parts, const extents e, local 
     scratch[item] = tally_total(&t);
     fold_group(scratch, item);
     if (item < TILE && channel < CHANNELS)
-        record_store(scratch[item], parts, get_group_id(2), channel);
+        record_store(scratch[item], parts, get_group_id(2), channel, 1);
 }
 
 void map_tile(const targets t, const extents e)
@@ -308,7 +331,7 @@ void fuse(
     reduce_tile(from, parts, e, scratch);
     barrier(CLK_GLOBAL_MEM_FENCE);
     for (ulong channel = tile_first(e) + get_local_id(0); channel < tile_last(e); channel += GROUP)
-        finish_channel(r, parts, 1, channel);
+        finish_channels(r, parts, 1, channel, 1);
     barrier(CLK_GLOBAL_MEM_FENCE);
     map_tile(t, e);
 }
@@ -337,7 +360,7 @@ void reduce(
     reduce_tile(from, parts + parts_offset, e, scratch);
 }
 
-// Merges the parts of each channel: one work-item a channel.
+// Merges the parts of each channel: one work-item for WIDE channels.
 kernel __attribute__((reqd_work_group_size(FINISH_GROUP, 1, 1)))
 void finish(
     global const real *invstd, const ulong invstd_offset,
@@ -353,8 +376,10 @@ void finish(
         dshift + dshift_offset,
         constants + constants_offset
     };
-    if (get_global_id(0) < CHANNELS)
-        finish_channel(r, parts + parts_offset, sets, get_global_id(0));
+    const ulong channel = get_global_id(0) * WIDE;
+    if (channel < CHANNELS)
+        finish_channels(
+            r, parts + parts_offset, sets, channel, min(CHANNELS - channel, (ulong)WIDE));
 }
 
 // The input gradient of each part of each tile: one group a tile and part.

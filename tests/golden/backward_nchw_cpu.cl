@@ -5,7 +5,8 @@
 #define CHANNELS 64
 #define LANES 8
 #define GROUP 1
-#define FINISH_GROUP 8
+#define FINISH_GROUP 1
+#define WIDE 8
 #define TALLIES 16
 #define TABLE 64
 #define FAR 16384
@@ -14,6 +15,7 @@
 #define FIRST_BLOCK 4
 #define real float
 #define reals float8
+#define wide float8
 #define stored float
 #define stored_lanes float8
 #define mask_lanes int8
@@ -23,11 +25,36 @@
 // fused.
 #pragma OPENCL FP_CONTRACT OFF
 
+// Vectors that may stand wherever an element may.
+typedef reals loose_reals __attribute__((aligned(sizeof(real))));
+
+// ---- Parameters: `wide` holds those of WIDE channels side by side, or of the last `count` ----
+
+wide wide_load(global const real *from, const int count)
+{
+    if (count == WIDE)
+        return *(global const loose_reals *)from;
+    real lane[WIDE];
+    for (int i = 0; i < WIDE; i++)
+        lane[i] = i < count ? from[i] : 0;
+    return *(const loose_reals *)lane;
+}
+
+void wide_store(const wide value, global real *to, const int count)
+{
+    if (count == WIDE) {
+        *(global loose_reals *)to = value;
+        return;
+    }
+    real lane[WIDE];
+    *(loose_reals *)lane = value;
+    for (int i = 0; i < count; i++)
+        to[i] = lane[i];
+}
+
 // ---- Storage: tensors hold `stored`, arithmetic is in `real`, and `reals` is LANES of them ----
 
-// Vectors that may stand wherever an element may.
 typedef stored_lanes loose_stored __attribute__((aligned(sizeof(stored))));
-typedef reals loose_reals __attribute__((aligned(sizeof(real))));
 
 reals load(global const stored *from)
 {
@@ -174,9 +201,9 @@ void pair_add(reals *sum, reals *rest, const reals value)
 
 // ---- Gradient sums: sum of dy, and dot, the sum of dy * xhat ----
 
-// One channel's sums, stored as two planes of CHANNELS.
+// Sums of WIDE channels, stored as two planes of CHANNELS.
 typedef struct {
-    real sum, dot;
+    wide sum, dot;
 } record;
 
 record record_none(void)
@@ -185,18 +212,22 @@ record record_none(void)
     return none;
 }
 
-record record_load(global const real *parts, const ulong set, const ulong channel)
+record record_load(
+    global const real *parts, const ulong set, const ulong channel, const int count)
 {
     global const real *at = parts + set * 2 * CHANNELS + channel;
-    const record r = {at[0], at[CHANNELS]};
+    record r;
+    r.sum = wide_load(at, count);
+    r.dot = wide_load(at + CHANNELS, count);
     return r;
 }
 
-void record_store(const record r, global real *parts, const ulong set, const ulong channel)
+void record_store(
+    const record r, global real *parts, const ulong set, const ulong channel, const int count)
 {
     global real *at = parts + set * 2 * CHANNELS + channel;
-    at[0] = r.sum;
-    at[CHANNELS] = r.dot;
+    wide_store(r.sum, at, count);
+    wide_store(r.dot, at + CHANNELS, count);
 }
 
 record record_merge(const record a, const record b)
@@ -286,7 +317,7 @@ void tally_close(tally *t, const uint open)
     t->open_dot = 0;
 }
 
-// The sums of all lanes of a closed tally.
+// The sums of a closed tally: of each lane where lanes are channels, otherwise of all.
 record tally_total(const tally *t)
 {
     const reals sum = t->sum + t->sum_rest;
@@ -307,20 +338,23 @@ typedef struct {
     global real *constants;
 } results;
 
-void finish_channel(
-    const results r, global const real *parts, const ulong sets, const ulong channel)
+// Those of `count` channels from `channel` on.
+void finish_channels(
+    const results r, global const real *parts, const ulong sets, const ulong channel,
+    const int count)
 {
     record total = record_none();
     for (ulong set = 0; set < sets; set++)
-        total = record_merge(total, record_load(parts, set, channel));
-    const real invstd = r.invstd[channel];
-    const real gain = invstd * r.scale[channel];
-    r.dscale[channel] = total.dot;
-    r.dshift[channel] = total.sum;
-    r.constants[channel] = gain;
-    r.constants[CHANNELS + channel] = r.mean[channel];
-    r.constants[2ul * CHANNELS + channel] = total.sum / r.count;
-    r.constants[3ul * CHANNELS + channel] = total.dot / r.count * invstd;
+        total = record_merge(total, record_load(parts, set, channel, count));
+    const wide invstd = wide_load(r.invstd + channel, count);
+    const wide gain = invstd * wide_load(r.scale + channel, count);
+    wide_store(total.dot, r.dscale + channel, count);
+    wide_store(total.sum, r.dshift + channel, count);
+    global real *constants = r.constants + channel;
+    wide_store(gain, constants, count);
+    wide_store(wide_load(r.mean + channel, count), constants + CHANNELS, count);
+    wide_store(total.sum / r.count, constants + 2ul * CHANNELS, count);
+    wide_store(total.dot / r.count * invstd, constants + 3ul * CHANNELS, count);
 }
 
 // ---- Input gradient: dx = gain * (dy - mean_dy - (x - mean) * slope), gain = invstd * scale ----
@@ -334,19 +368,20 @@ typedef struct {
     ulong ahead; // how far ahead of use values are asked for
 } targets;
 
-// What a channel's values need.
+// What the values of WIDE channels need.
 typedef struct {
-    real gain;
-    real mean, mean_dy, slope;
+    wide gain;
+    wide mean, mean_dy, slope;
 } factors;
 
-factors factors_of(const targets t, const ulong channel)
+factors factors_of(const targets t, const ulong channel, const int count)
 {
+    global const real *at = t.constants + channel;
     factors k;
-    k.gain = t.constants[channel];
-    k.mean = t.constants[CHANNELS + channel];
-    k.mean_dy = t.constants[2ul * CHANNELS + channel];
-    k.slope = t.constants[3ul * CHANNELS + channel];
+    k.gain = wide_load(at, count);
+    k.mean = wide_load(at + CHANNELS, count);
+    k.mean_dy = wide_load(at + 2ul * CHANNELS, count);
+    k.slope = wide_load(at + 3ul * CHANNELS, count);
     return k;
 }
 
@@ -357,17 +392,17 @@ typedef struct {
 } constants;
 
 // Those of a tile's channels.
-typedef struct {
+typedef struct __attribute__((aligned(sizeof(reals)))) {
     real gain[TABLE];
     real mean[TABLE], mean_dy[TABLE], slope[TABLE];
 } table;
 
-void table_set(table *of, const uint i, const factors one)
+void table_set(table *of, const uint i, const factors some)
 {
-    of->gain[i] = one.gain;
-    of->mean[i] = one.mean;
-    of->mean_dy[i] = one.mean_dy;
-    of->slope[i] = one.slope;
+    *(loose_reals *)(of->gain + i) = some.gain;
+    *(loose_reals *)(of->mean + i) = some.mean;
+    *(loose_reals *)(of->mean_dy + i) = some.mean_dy;
+    *(loose_reals *)(of->slope + i) = some.slope;
 }
 
 constants table_get(const table *of, const uint i)
@@ -480,7 +515,7 @@ void reduce_tile(const sources from, global real *parts, const extents e)
     }
     for (uint i = 0; i < width; i++) {
         tally_close(&t[i], p.open);
-        record_store(tally_total(&t[i]), parts, part_index(), first + i);
+        record_store(tally_total(&t[i]), parts, part_index(), first + i, 1);
     }
 }
 
@@ -524,8 +559,8 @@ void map_tile(const targets t, const extents e)
     const ulong length = s_last - s_first;
     ulong at = (n_first * CHANNELS + first) * e.spatial + s_first;
     table of;
-    for (uint i = 0; i < width; i++)
-        table_set(&of, i, factors_of(t, first + i));
+    for (uint i = 0; i < width; i += WIDE)
+        table_set(&of, i, factors_of(t, first + i, min(width - i, (uint)WIDE)));
     for (ulong n = n_first; n < n_last; n++, at += CHANNELS * e.spatial) {
         if (length < LANES) { // a vector would hold more than two rows
             for (uint i = 0; i < width; i++)
@@ -543,8 +578,9 @@ void fuse(
     const extents e)
 {
     reduce_tile(from, parts, e);
-    for (ulong channel = tile_first(e); channel < tile_last(e); channel++)
-        finish_channel(r, parts, 1, channel);
+    const ulong last = tile_last(e);
+    for (ulong channel = tile_first(e); channel < last; channel += WIDE)
+        finish_channels(r, parts, 1, channel, min(last - channel, (ulong)WIDE));
     map_tile(t, e);
 }
 
@@ -573,7 +609,7 @@ void reduce(
     reduce_tile(from, parts + parts_offset, e);
 }
 
-// Merges the parts of each channel: one work-item a channel.
+// Merges the parts of each channel: one work-item for WIDE channels.
 kernel __attribute__((reqd_work_group_size(FINISH_GROUP, 1, 1)))
 void finish(
     global const real *mean, const ulong mean_offset,
@@ -592,8 +628,10 @@ void finish(
         dshift + dshift_offset,
         constants + constants_offset
     };
-    if (get_global_id(0) < CHANNELS)
-        finish_channel(r, parts + parts_offset, sets, get_global_id(0));
+    const ulong channel = get_global_id(0) * WIDE;
+    if (channel < CHANNELS)
+        finish_channels(
+            r, parts + parts_offset, sets, channel, min(CHANNELS - channel, (ulong)WIDE));
 }
 
 // The input gradient of each part of each tile: one group a tile and part.

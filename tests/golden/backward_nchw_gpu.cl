@@ -6,12 +6,14 @@
 #define LANES 1
 #define GROUP 256
 #define FINISH_GROUP 64
+#define WIDE 1
 #define TILE 1
 #define BLOCK 32
 #define FIRST_BLOCK 4
 #define STATES 2
 #define real float
 #define reals float
+#define wide float
 #define stored ushort
 #define stored_lanes ushort
 #define vload_half_lanes vload_half
@@ -21,11 +23,24 @@
 // fused.
 #pragma OPENCL FP_CONTRACT OFF
 
+// Vectors that may stand wherever an element may.
+typedef reals loose_reals __attribute__((aligned(sizeof(real))));
+
+// ---- Parameters: `wide` holds those of WIDE channels side by side, or of the last `count` ----
+
+wide wide_load(global const real *from, const int count)
+{
+    return *from;
+}
+
+void wide_store(const wide value, global real *to, const int count)
+{
+    *to = value;
+}
+
 // ---- Storage: tensors hold `stored`, arithmetic is in `real`, and `reals` is LANES of them ----
 
-// Vectors that may stand wherever an element may.
 typedef stored_lanes loose_stored __attribute__((aligned(sizeof(stored))));
-typedef reals loose_reals __attribute__((aligned(sizeof(real))));
 
 reals load(global const stored *from)
 {
@@ -84,9 +99,9 @@ void pair_add(reals *sum, reals *rest, const reals value)
 
 // ---- Gradient sums: sum of dy, and dot, the sum of dy * xhat ----
 
-// One channel's sums, stored as two planes of CHANNELS.
+// Sums of WIDE channels, stored as two planes of CHANNELS.
 typedef struct {
-    real sum, dot;
+    wide sum, dot;
 } record;
 
 record record_none(void)
@@ -95,18 +110,22 @@ record record_none(void)
     return none;
 }
 
-record record_load(global const real *parts, const ulong set, const ulong channel)
+record record_load(
+    global const real *parts, const ulong set, const ulong channel, const int count)
 {
     global const real *at = parts + set * 2 * CHANNELS + channel;
-    const record r = {at[0], at[CHANNELS]};
+    record r;
+    r.sum = wide_load(at, count);
+    r.dot = wide_load(at + CHANNELS, count);
     return r;
 }
 
-void record_store(const record r, global real *parts, const ulong set, const ulong channel)
+void record_store(
+    const record r, global real *parts, const ulong set, const ulong channel, const int count)
 {
     global real *at = parts + set * 2 * CHANNELS + channel;
-    at[0] = r.sum;
-    at[CHANNELS] = r.dot;
+    wide_store(r.sum, at, count);
+    wide_store(r.dot, at + CHANNELS, count);
 }
 
 record record_merge(const record a, const record b)
@@ -178,7 +197,7 @@ void tally_close(tally *t, const uint open)
     t->open_dot = 0;
 }
 
-// The sums of all lanes of a closed tally.
+// The sums of a closed tally: of each lane where lanes are channels, otherwise of all.
 record tally_total(const tally *t)
 {
     const reals sum = t->sum + t->sum_rest;
@@ -187,7 +206,7 @@ record tally_total(const tally *t)
     return r;
 }
 
-// ---- Optimiser: one step for one parameter ----
+// ---- Optimiser: one step for the parameters of `count` channels ----
 
 typedef struct {
     real learning_rate, weight_decay, weight1, weight2, correction1, correction2, adam_epsilon;
@@ -196,17 +215,19 @@ typedef struct {
 // Kingma and Ba, "Adam: a method for stochastic optimization" (2014), algorithm 1. Weights are
 // 1 - beta and corrections 1 / (1 - beta^step), from the host: here they would lose digits.
 void optimise(
-    const optimiser by, global real *parameter, const real gradient, global real *state,
-    const ulong channel)
+    const optimiser by, global real *parameter, const wide gradient, global real *state,
+    const int count)
 {
-    const real slope = gradient + by.weight_decay * parameter[channel];
-    const real first = state[channel] + by.weight1 * (slope - state[channel]);
-    const real before = state[CHANNELS + channel];
-    const real second = before + by.weight2 * (slope * slope - before);
-    state[channel] = first;
-    state[CHANNELS + channel] = second;
-    const real root = sqrt(second * by.correction2) + by.adam_epsilon;
-    parameter[channel] -= by.learning_rate * (first * by.correction1) / root;
+    const wide value = wide_load(parameter, count);
+    const wide slope = gradient + by.weight_decay * value;
+    const wide first_before = wide_load(state, count);
+    const wide second_before = wide_load(state + CHANNELS, count);
+    const wide first = first_before + by.weight1 * (slope - first_before);
+    const wide second = second_before + by.weight2 * (slope * slope - second_before);
+    wide_store(first, state, count);
+    wide_store(second, state + CHANNELS, count);
+    const wide root = sqrt(second * by.correction2) + by.adam_epsilon;
+    wide_store(value - by.learning_rate * (first * by.correction1) / root, parameter, count);
 }
 
 // ---- Finish: gradient sums become parameter gradients and what the input gradient needs ----
@@ -224,22 +245,27 @@ typedef struct {
     global real *constants;
 } results;
 
-void finish_channel(
-    const results r, global const real *parts, const ulong sets, const ulong channel)
+// Those of `count` channels from `channel` on.
+void finish_channels(
+    const results r, global const real *parts, const ulong sets, const ulong channel,
+    const int count)
 {
     record total = record_none();
     for (ulong set = 0; set < sets; set++)
-        total = record_merge(total, record_load(parts, set, channel));
-    const real invstd = r.invstd[channel];
-    const real gain = invstd * r.scale[channel];
-    r.dscale[channel] = total.dot;
-    r.dshift[channel] = total.sum;
-    optimise(r.by, r.scale, total.dot, r.state, channel);
-    optimise(r.by, r.shift, total.sum, r.state + (ulong)STATES * CHANNELS, channel);
-    r.constants[channel] = gain;
-    r.constants[CHANNELS + channel] = r.mean[channel];
-    r.constants[2ul * CHANNELS + channel] = total.sum / r.count;
-    r.constants[3ul * CHANNELS + channel] = total.dot / r.count * invstd;
+        total = record_merge(total, record_load(parts, set, channel, count));
+    const wide invstd = wide_load(r.invstd + channel, count);
+    const wide gain = invstd * wide_load(r.scale + channel, count);
+    wide_store(total.dot, r.dscale + channel, count);
+    wide_store(total.sum, r.dshift + channel, count);
+    global real *state = r.state + channel;
+    optimise(r.by, r.scale + channel, total.dot, state, count);
+    state += (ulong)STATES * CHANNELS;
+    optimise(r.by, r.shift + channel, total.sum, state, count);
+    global real *constants = r.constants + channel;
+    wide_store(gain, constants, count);
+    wide_store(wide_load(r.mean + channel, count), constants + CHANNELS, count);
+    wide_store(total.sum / r.count, constants + 2ul * CHANNELS, count);
+    wide_store(total.dot / r.count * invstd, constants + 3ul * CHANNELS, count);
 }
 
 // ---- Input gradient: dx = gain * (dy - mean_dy - (x - mean) * slope), gain = invstd * scale ----
@@ -253,19 +279,20 @@ typedef struct {
     global const real *constants;
 } targets;
 
-// What a channel's values need.
+// What the values of WIDE channels need.
 typedef struct {
-    real gain;
-    real mean, mean_dy, slope;
+    wide gain;
+    wide mean, mean_dy, slope;
 } factors;
 
-factors factors_of(const targets t, const ulong channel)
+factors factors_of(const targets t, const ulong channel, const int count)
 {
+    global const real *at = t.constants + channel;
     factors k;
-    k.gain = t.constants[channel];
-    k.mean = t.constants[CHANNELS + channel];
-    k.mean_dy = t.constants[2ul * CHANNELS + channel];
-    k.slope = t.constants[3ul * CHANNELS + channel];
+    k.gain = wide_load(at, count);
+    k.mean = wide_load(at + CHANNELS, count);
+    k.mean_dy = wide_load(at + 2ul * CHANNELS, count);
+    k.slope = wide_load(at + 3ul * CHANNELS, count);
     return k;
 }
 
@@ -277,7 +304,7 @@ typedef struct {
 
 constants constants_load(const targets t, const ulong channel)
 {
-    const factors one = factors_of(t, channel);
+    const factors one = factors_of(t, channel, 1);
     constants k;
     k.gain = one.gain;
     k.mean = one.mean;
@@ -376,7 +403,7 @@ void reduce_tile(const sources from, global real *parts, const extents e, local 
     scratch[item] = tally_total(&t);
     fold_group(scratch, item);
     if (item == 0)
-        record_store(scratch[0], parts, part_index(), channel);
+        record_store(scratch[0], parts, part_index(), channel, 1);
 }
 
 void map_tile(const targets t, const extents e)
@@ -404,7 +431,7 @@ void fuse(
     reduce_tile(from, parts, e, scratch);
     barrier(CLK_GLOBAL_MEM_FENCE);
     for (ulong channel = tile_first(e) + get_local_id(0); channel < tile_last(e); channel += GROUP)
-        finish_channel(r, parts, 1, channel);
+        finish_channels(r, parts, 1, channel, 1);
     barrier(CLK_GLOBAL_MEM_FENCE);
     map_tile(t, e);
 }
@@ -435,7 +462,7 @@ void reduce(
     reduce_tile(from, parts + parts_offset, e, scratch);
 }
 
-// Merges the parts of each channel: one work-item a channel.
+// Merges the parts of each channel: one work-item for WIDE channels.
 kernel __attribute__((reqd_work_group_size(FINISH_GROUP, 1, 1)))
 void finish(
     global const real *mean, const ulong mean_offset,
@@ -463,8 +490,10 @@ void finish(
         state + state_offset, by,
         constants + constants_offset
     };
-    if (get_global_id(0) < CHANNELS)
-        finish_channel(r, parts + parts_offset, sets, get_global_id(0));
+    const ulong channel = get_global_id(0) * WIDE;
+    if (channel < CHANNELS)
+        finish_channels(
+            r, parts + parts_offset, sets, channel, min(CHANNELS - channel, (ulong)WIDE));
 }
 
 // The input gradient of each part of each tile: one group a tile and part.

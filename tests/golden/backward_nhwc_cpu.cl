@@ -5,16 +5,19 @@
 #define CHANNELS 17
 #define LANES 4
 #define GROUP 1
-#define FINISH_GROUP 4
+#define FINISH_GROUP 1
+#define WIDE 4
 #define TALLIES 5
-#define TABLE 259
+#define TABLE 260
 #define NEAR 512
-#define ABREAST 4
+#define ABREAST 2
+#define AHEAD 30
 #define BLOCK 32
 #define FIRST_BLOCK 4
 #define STATES 1
 #define real double
 #define reals double4
+#define wide double4
 #define stored double
 #define stored_lanes double4
 #define mask_lanes long4
@@ -25,11 +28,36 @@
 #pragma OPENCL FP_CONTRACT OFF
 #pragma OPENCL EXTENSION cl_khr_fp64 : enable
 
+// Vectors that may stand wherever an element may.
+typedef reals loose_reals __attribute__((aligned(sizeof(real))));
+
+// ---- Parameters: `wide` holds those of WIDE channels side by side, or of the last `count` ----
+
+wide wide_load(global const real *from, const int count)
+{
+    if (count == WIDE)
+        return *(global const loose_reals *)from;
+    real lane[WIDE];
+    for (int i = 0; i < WIDE; i++)
+        lane[i] = i < count ? from[i] : 0;
+    return *(const loose_reals *)lane;
+}
+
+void wide_store(const wide value, global real *to, const int count)
+{
+    if (count == WIDE) {
+        *(global loose_reals *)to = value;
+        return;
+    }
+    real lane[WIDE];
+    *(loose_reals *)lane = value;
+    for (int i = 0; i < count; i++)
+        to[i] = lane[i];
+}
+
 // ---- Storage: tensors hold `stored`, arithmetic is in `real`, and `reals` is LANES of them ----
 
-// Vectors that may stand wherever an element may.
 typedef stored_lanes loose_stored __attribute__((aligned(sizeof(stored))));
-typedef reals loose_reals __attribute__((aligned(sizeof(real))));
 
 reals load(global const stored *from)
 {
@@ -157,9 +185,9 @@ void pair_add(reals *sum, reals *rest, const reals value)
 
 // ---- Gradient sums: sum of dy, and dot, the sum of dy * xhat ----
 
-// One channel's sums, stored as two planes of CHANNELS.
+// Sums of WIDE channels, stored as two planes of CHANNELS.
 typedef struct {
-    real sum, dot;
+    wide sum, dot;
 } record;
 
 record record_none(void)
@@ -168,18 +196,22 @@ record record_none(void)
     return none;
 }
 
-record record_load(global const real *parts, const ulong set, const ulong channel)
+record record_load(
+    global const real *parts, const ulong set, const ulong channel, const int count)
 {
     global const real *at = parts + set * 2 * CHANNELS + channel;
-    const record r = {at[0], at[CHANNELS]};
+    record r;
+    r.sum = wide_load(at, count);
+    r.dot = wide_load(at + CHANNELS, count);
     return r;
 }
 
-void record_store(const record r, global real *parts, const ulong set, const ulong channel)
+void record_store(
+    const record r, global real *parts, const ulong set, const ulong channel, const int count)
 {
     global real *at = parts + set * 2 * CHANNELS + channel;
-    at[0] = r.sum;
-    at[CHANNELS] = r.dot;
+    wide_store(r.sum, at, count);
+    wide_store(r.dot, at + CHANNELS, count);
 }
 
 record record_merge(const record a, const record b)
@@ -269,15 +301,16 @@ void tally_close(tally *t, const uint open)
     t->open_dot = 0;
 }
 
-// Stores the sums of a closed tally, whose lanes are the channels from `channel` on.
-void tally_store(const tally *t, global real *parts, const ulong set, const ulong channel)
+// The sums of a closed tally: of each lane where lanes are channels, otherwise of all.
+record tally_total(const tally *t)
 {
-    global real *at = parts + set * 2 * CHANNELS + channel;
-    *(global loose_reals *)at = t->sum + t->sum_rest;
-    *(global loose_reals *)(at + CHANNELS) = (t->dot + t->dot_rest) * t->invstd;
+    const reals sum = t->sum + t->sum_rest;
+    const reals dot = (t->dot + t->dot_rest) * t->invstd;
+    const record r = {sum, dot};
+    return r;
 }
 
-// ---- Optimiser: one step for one parameter ----
+// ---- Optimiser: one step for the parameters of `count` channels ----
 
 typedef struct {
     real learning_rate, weight_decay, velocity_decay;
@@ -285,13 +318,14 @@ typedef struct {
 
 // Stochastic gradient descent with momentum, weight decay as L2 regularisation.
 void optimise(
-    const optimiser by, global real *parameter, const real gradient, global real *state,
-    const ulong channel)
+    const optimiser by, global real *parameter, const wide gradient, global real *state,
+    const int count)
 {
-    const real slope = gradient + by.weight_decay * parameter[channel];
-    const real velocity = by.velocity_decay * state[channel] + slope;
-    state[channel] = velocity;
-    parameter[channel] -= by.learning_rate * velocity;
+    const wide value = wide_load(parameter, count);
+    const wide slope = gradient + by.weight_decay * value;
+    const wide velocity = by.velocity_decay * wide_load(state, count) + slope;
+    wide_store(velocity, state, count);
+    wide_store(value - by.learning_rate * velocity, parameter, count);
 }
 
 // ---- Finish: gradient sums become parameter gradients and what the input gradient needs ----
@@ -309,22 +343,27 @@ typedef struct {
     global real *constants;
 } results;
 
-void finish_channel(
-    const results r, global const real *parts, const ulong sets, const ulong channel)
+// Those of `count` channels from `channel` on.
+void finish_channels(
+    const results r, global const real *parts, const ulong sets, const ulong channel,
+    const int count)
 {
     record total = record_none();
     for (ulong set = 0; set < sets; set++)
-        total = record_merge(total, record_load(parts, set, channel));
-    const real invstd = r.invstd[channel];
-    const real gain = invstd * r.scale[channel];
-    r.dscale[channel] = total.dot;
-    r.dshift[channel] = total.sum;
-    optimise(r.by, r.scale, total.dot, r.state, channel);
-    optimise(r.by, r.shift, total.sum, r.state + (ulong)STATES * CHANNELS, channel);
-    r.constants[channel] = gain;
-    r.constants[CHANNELS + channel] = r.mean[channel];
-    r.constants[2ul * CHANNELS + channel] = total.sum / r.count;
-    r.constants[3ul * CHANNELS + channel] = total.dot / r.count * invstd;
+        total = record_merge(total, record_load(parts, set, channel, count));
+    const wide invstd = wide_load(r.invstd + channel, count);
+    const wide gain = invstd * wide_load(r.scale + channel, count);
+    wide_store(total.dot, r.dscale + channel, count);
+    wide_store(total.sum, r.dshift + channel, count);
+    global real *state = r.state + channel;
+    optimise(r.by, r.scale + channel, total.dot, state, count);
+    state += (ulong)STATES * CHANNELS;
+    optimise(r.by, r.shift + channel, total.sum, state, count);
+    global real *constants = r.constants + channel;
+    wide_store(gain, constants, count);
+    wide_store(wide_load(r.mean + channel, count), constants + CHANNELS, count);
+    wide_store(total.sum / r.count, constants + 2ul * CHANNELS, count);
+    wide_store(total.dot / r.count * invstd, constants + 3ul * CHANNELS, count);
 }
 
 // ---- Input gradient: dx = gain * (dy - mean_dy - (x - mean) * slope), gain = invstd * scale ----
@@ -338,19 +377,20 @@ typedef struct {
     ulong ahead; // how far ahead of use values are asked for
 } targets;
 
-// What a channel's values need.
+// What the values of WIDE channels need.
 typedef struct {
-    real gain;
-    real mean, mean_dy, slope;
+    wide gain;
+    wide mean, mean_dy, slope;
 } factors;
 
-factors factors_of(const targets t, const ulong channel)
+factors factors_of(const targets t, const ulong channel, const int count)
 {
+    global const real *at = t.constants + channel;
     factors k;
-    k.gain = t.constants[channel];
-    k.mean = t.constants[CHANNELS + channel];
-    k.mean_dy = t.constants[2ul * CHANNELS + channel];
-    k.slope = t.constants[3ul * CHANNELS + channel];
+    k.gain = wide_load(at, count);
+    k.mean = wide_load(at + CHANNELS, count);
+    k.mean_dy = wide_load(at + 2ul * CHANNELS, count);
+    k.slope = wide_load(at + 3ul * CHANNELS, count);
     return k;
 }
 
@@ -361,17 +401,17 @@ typedef struct {
 } constants;
 
 // Those of a tile's channels.
-typedef struct {
+typedef struct __attribute__((aligned(sizeof(reals)))) {
     real gain[TABLE];
     real mean[TABLE], mean_dy[TABLE], slope[TABLE];
 } table;
 
-void table_set(table *of, const uint i, const factors one)
+void table_set(table *of, const uint i, const factors some)
 {
-    of->gain[i] = one.gain;
-    of->mean[i] = one.mean;
-    of->mean_dy[i] = one.mean_dy;
-    of->slope[i] = one.slope;
+    *(loose_reals *)(of->gain + i) = some.gain;
+    *(loose_reals *)(of->mean + i) = some.mean;
+    *(loose_reals *)(of->mean_dy + i) = some.mean_dy;
+    *(loose_reals *)(of->slope + i) = some.slope;
 }
 
 void table_repeat(table *of, const uint i, const uint from)
@@ -418,6 +458,20 @@ ulong map_lead(const targets t, const ulong at)
     return -((size_t)(t.dx + at) / sizeof(stored)) % LANES;
 }
 
+// Where the values are that are asked for next: some rows ahead, in the order of memory, which is
+// what memory is fast at.
+typedef struct {
+    ulong at;
+    uint column;
+} pointer;
+
+pointer fetch_next(const sources from, const pointer p, const uint vectors)
+{
+    fetch_values(from, p.at + p.column * LANES);
+    const pointer same = {p.at, p.column + 1}, next = {p.at + CHANNELS, 0};
+    return p.column + 1 < vectors ? same : next;
+}
+
 // One work-item reduces the tile's part, ABREAST rows at a time. The last vector of a row ends with
 // it, and may overlap the one before.
 void reduce_tile(const sources from, global real *parts, const extents e)
@@ -431,6 +485,7 @@ void reduce_tile(const sources from, global real *parts, const extents e)
         t[i] = tally_start(
             from, c, first < last ? load_values(from, first * CHANNELS + c) : no_values());
     }
+    pointer p = {(first + AHEAD) * CHANNELS + channel, 0};
     uint most = FIRST_BLOCK;
     for (ulong row = first; row < last;) {
         const ulong begin = row, stop = min(row + most, last);
@@ -438,7 +493,7 @@ void reduce_tile(const sources from, global real *parts, const extents e)
             for (uint i = 0; i < vectors; i++) {
                 ulong at = row * CHANNELS + channel + min(i * LANES, width - LANES);
                 for (uint j = 0; j < ABREAST; j++, at += CHANNELS) {
-                    fetch_values(from, at + ABREAST * CHANNELS);
+                    p = fetch_next(from, p, vectors);
                     tally_add(&t[i], load_values(from, at));
                 }
             }
@@ -451,9 +506,10 @@ void reduce_tile(const sources from, global real *parts, const extents e)
             tally_close(&t[i], row - begin);
         most = BLOCK;
     }
-    for (uint i = 0; i < vectors; i++)
-        tally_store(
-            &t[i], parts, get_group_id(2), channel + min(i * LANES, width - LANES));
+    for (uint i = 0; i < vectors; i++) {
+        const ulong c = channel + min(i * LANES, width - LANES);
+        record_store(tally_total(&t[i]), parts, get_group_id(2), c, LANES);
+    }
 }
 
 // Maps `length` values from `at` on, the first of which is of the tile's first channel. Vectors
@@ -485,8 +541,8 @@ void map_tile(const targets t, const extents e)
     const uint width = tile_last(e) - channel, circle = (TABLE - LANES + 1) / width * width;
     const ulong first = map_part() * e.rows_step, last = min(first + e.rows_step, e.rows);
     table of;
-    for (uint i = 0; i < width; i++)
-        table_set(&of, i, factors_of(t, channel + i));
+    for (uint i = 0; i < width; i += WIDE)
+        table_set(&of, i, factors_of(t, channel + i, min(width - i, (uint)WIDE)));
     for (uint i = width; i < circle + LANES - 1; i++)
         table_repeat(&of, i, i - width);
     if (width == CHANNELS)
@@ -503,8 +559,9 @@ void fuse(
     const extents e)
 {
     reduce_tile(from, parts, e);
-    for (ulong channel = tile_first(e); channel < tile_last(e); channel++)
-        finish_channel(r, parts, 1, channel);
+    const ulong last = tile_last(e);
+    for (ulong channel = tile_first(e); channel < last; channel += WIDE)
+        finish_channels(r, parts, 1, channel, min(last - channel, (ulong)WIDE));
     map_tile(t, e);
 }
 
@@ -533,7 +590,7 @@ void reduce(
     reduce_tile(from, parts + parts_offset, e);
 }
 
-// Merges the parts of each channel: one work-item a channel.
+// Merges the parts of each channel: one work-item for WIDE channels.
 kernel __attribute__((reqd_work_group_size(FINISH_GROUP, 1, 1)))
 void finish(
     global const real *mean, const ulong mean_offset,
@@ -558,8 +615,10 @@ void finish(
         state + state_offset, by,
         constants + constants_offset
     };
-    if (get_global_id(0) < CHANNELS)
-        finish_channel(r, parts + parts_offset, sets, get_global_id(0));
+    const ulong channel = get_global_id(0) * WIDE;
+    if (channel < CHANNELS)
+        finish_channels(
+            r, parts + parts_offset, sets, channel, min(CHANNELS - channel, (ulong)WIDE));
 }
 
 // The input gradient of each part of each tile: one group a tile and part.

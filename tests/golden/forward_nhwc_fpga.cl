@@ -5,13 +5,15 @@
 #define CHANNELS 20
 #define LANES 8
 #define GROUP 1
+#define WIDE 8
 #define TALLIES 2
-#define TABLE 263
-#define ABREAST 4
+#define TABLE 264
+#define ABREAST 2
 #define BLOCK 64
 #define FIRST_BLOCK 4
 #define real float
 #define reals float8
+#define wide float8
 #define stored ushort
 #define stored_lanes ushort8
 #define as_reals as_float8
@@ -26,11 +28,36 @@
 // fused.
 #pragma OPENCL FP_CONTRACT OFF
 
+// Vectors that may stand wherever an element may.
+typedef reals loose_reals __attribute__((aligned(sizeof(real))));
+
+// ---- Parameters: `wide` holds those of WIDE channels side by side, or of the last `count` ----
+
+wide wide_load(global const real *from, const int count)
+{
+    if (count == WIDE)
+        return *(global const loose_reals *)from;
+    real lane[WIDE];
+    for (int i = 0; i < WIDE; i++)
+        lane[i] = i < count ? from[i] : 0;
+    return *(const loose_reals *)lane;
+}
+
+void wide_store(const wide value, global real *to, const int count)
+{
+    if (count == WIDE) {
+        *(global loose_reals *)to = value;
+        return;
+    }
+    real lane[WIDE];
+    *(loose_reals *)lane = value;
+    for (int i = 0; i < count; i++)
+        to[i] = lane[i];
+}
+
 // ---- Storage: tensors hold `stored`, arithmetic is in `real`, and `reals` is LANES of them ----
 
-// Vectors that may stand wherever an element may.
 typedef stored_lanes loose_stored __attribute__((aligned(sizeof(stored))));
-typedef reals loose_reals __attribute__((aligned(sizeof(real))));
 
 reals load(global const stored *from)
 {
@@ -112,9 +139,9 @@ reals lanes_of(const real *first)
 
 // What a + b lost when it was rounded to sum, exactly (Knuth, The Art of Computer Programming 2,
 // section 4.2.2).
-real lost(const real a, const real b, const real sum)
+wide lost(const wide a, const wide b, const wide sum)
 {
-    const real t = sum - a;
+    const wide t = sum - a;
     return (a - (sum - t)) + (b - t);
 }
 
@@ -128,9 +155,9 @@ void pair_add(reals *sum, reals *rest, const reals value)
 
 // ---- Moments: count, mean and m2, the sum of squared deviations from the mean ----
 
-// One channel's moments, stored as four planes of CHANNELS. The mean is the pair mean + rest.
+// Moments of WIDE channels, stored as four planes of CHANNELS. The mean is the pair mean + rest.
 typedef struct {
-    real count, mean, rest, m2;
+    wide count, mean, rest, m2;
 } record;
 
 record record_none(void)
@@ -139,37 +166,44 @@ record record_none(void)
     return none;
 }
 
-record record_load(global const real *parts, const ulong set, const ulong channel)
+record record_load(
+    global const real *parts, const ulong set, const ulong channel, const int count)
 {
     global const real *at = parts + set * 4 * CHANNELS + channel;
-    const record r = {at[0], at[CHANNELS], at[2ul * CHANNELS], at[3ul * CHANNELS]};
+    record r;
+    r.count = wide_load(at, count);
+    r.mean = wide_load(at + CHANNELS, count);
+    r.rest = wide_load(at + 2ul * CHANNELS, count);
+    r.m2 = wide_load(at + 3ul * CHANNELS, count);
     return r;
 }
 
-void record_store(const record r, global real *parts, const ulong set, const ulong channel)
+void record_store(
+    const record r, global real *parts, const ulong set, const ulong channel, const int count)
 {
     global real *at = parts + set * 4 * CHANNELS + channel;
-    at[0] = r.count;
-    at[CHANNELS] = r.mean;
-    at[2ul * CHANNELS] = r.rest;
-    at[3ul * CHANNELS] = r.m2;
+    wide_store(r.count, at, count);
+    wide_store(r.mean, at + CHANNELS, count);
+    wide_store(r.rest, at + 2ul * CHANNELS, count);
+    wide_store(r.m2, at + 3ul * CHANNELS, count);
 }
 
 // Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm for computing sample
-// variances" (1979), eq. 2.1.
+// variances" (1979), eq. 2.1. What has no values changes nothing, whatever its mean is.
 record record_merge(const record a, const record b)
 {
-    if (b.count == 0)
-        return a;
-    if (a.count == 0)
-        return b;
     record both;
     both.count = a.count + b.count;
-    const real delta = (b.mean - a.mean) + (b.rest - a.rest);
-    const real step = delta * (b.count / both.count);
-    both.mean = a.mean + step;
-    both.rest = a.rest + lost(a.mean, step, both.mean);
-    both.m2 = a.m2 + (b.m2 + delta * (step * a.count));
+    const wide delta = (b.mean - a.mean) + (b.rest - a.rest);
+    const wide step = delta * (b.count / both.count);
+    const wide mean = a.mean + step;
+    both.mean = b.count == 0 ? a.mean : a.count == 0 ? b.mean : mean;
+    both.rest = b.count == 0   ? a.rest
+                : a.count == 0 ? b.rest
+                               : a.rest + lost(a.mean, step, mean);
+    both.m2 = b.count == 0   ? a.m2
+              : a.count == 0 ? b.m2
+                             : a.m2 + (b.m2 + delta * (step * a.count));
     return both;
 }
 
@@ -248,15 +282,13 @@ void tally_close(tally *t, const uint open)
     t->sum = t->squares = t->missing = 0;
 }
 
-// Stores the moments of a closed tally, whose lanes are the channels from `channel` on.
-void tally_store(const tally *t, global real *parts, const ulong set, const ulong channel)
+// The moments of a closed tally, whose lanes are channels.
+record tally_total(const tally *t)
 {
-    global real *at = parts + set * 4 * CHANNELS + channel;
-    const reals mean = t->mean + t->rest, added = mean - t->mean, m2 = t->m2 + t->m2_rest;
-    *(global loose_reals *)at = t->count;
-    *(global loose_reals *)(at + CHANNELS) = mean;
-    *(global loose_reals *)(at + 2ul * CHANNELS) = (t->mean - (mean - added)) + (t->rest - added);
-    *(global loose_reals *)(at + 3ul * CHANNELS) = m2 < 0 ? (reals)0 : m2;
+    const reals m2 = t->m2 + t->m2_rest;
+    record r = {t->count, t->mean + t->rest, 0, m2 < 0 ? (reals)0 : m2};
+    r.rest = lost(t->mean, t->rest, r.mean);
+    return r;
 }
 
 // ---- Finish: a channel's moments become what the caller keeps and what normalising needs ----
@@ -271,28 +303,33 @@ typedef struct {
     real epsilon;
 } results;
 
-void finish_channel(
-    const results r, global const real *parts, const ulong sets, const ulong channel)
+// Those of `count` channels from `channel` on.
+void finish_channels(
+    const results r, global const real *parts, const ulong sets, const ulong channel,
+    const int count)
 {
     record total = record_none();
     for (ulong set = 0; set < sets; set++)
-        total = record_merge(total, record_load(parts, set, channel));
-    const real mean = total.mean + total.rest;
-    const real rest = lost(total.mean, total.rest, mean);
-    const real var = total.count > 0 ? total.m2 / total.count : 0;
-    const real invstd = 1 / sqrt(var + r.epsilon);
-    r.mean[channel] = mean;
-    r.invstd[channel] = invstd;
-    if (total.count > 0) {
-        const real kept = var;
-        const real mean_before = r.running_mean[channel], var_before = r.running_var[channel];
-        r.running_mean[channel] = (1 - r.momentum) * mean_before + r.momentum * mean;
-        r.running_var[channel] = (1 - r.momentum) * var_before + r.momentum * kept;
-    }
-    r.constants[channel] = mean;
-    r.constants[CHANNELS + channel] = rest;
-    r.constants[2ul * CHANNELS + channel] = invstd * r.scale[channel];
-    r.constants[3ul * CHANNELS + channel] = r.shift[channel];
+        total = record_merge(total, record_load(parts, set, channel, count));
+    const wide mean = total.mean + total.rest;
+    const wide rest = lost(total.mean, total.rest, mean);
+    const wide var = total.count > 0 ? total.m2 / total.count : (wide)0;
+    const wide invstd = 1 / sqrt(var + r.epsilon);
+    wide_store(mean, r.mean + channel, count);
+    wide_store(invstd, r.invstd + channel, count);
+    const wide kept = var;
+    const wide mean_before = wide_load(r.running_mean + channel, count);
+    const wide var_before = wide_load(r.running_var + channel, count);
+    const wide mean_after = (1 - r.momentum) * mean_before + r.momentum * mean;
+    const wide var_after = (1 - r.momentum) * var_before + r.momentum * kept;
+    wide_store(total.count > 0 ? mean_after : mean_before, r.running_mean + channel, count);
+    wide_store(total.count > 0 ? var_after : var_before, r.running_var + channel, count);
+    global real *constants = r.constants + channel;
+    wide_store(mean, constants, count);
+    wide_store(rest, constants + CHANNELS, count);
+    const wide gain = invstd * wide_load(r.scale + channel, count);
+    wide_store(gain, constants + 2ul * CHANNELS, count);
+    wide_store(wide_load(r.shift + channel, count), constants + 3ul * CHANNELS, count);
 }
 
 // ---- Normalise: y = (x - mean) * gain + shift, where gain = invstd * scale ----
@@ -303,21 +340,22 @@ typedef struct {
     global const real *constants;
 } targets;
 
-// What a channel's values need.
+// What the values of WIDE channels need.
 typedef struct {
-    real mean;
-    real rest;
-    real gain;
-    real shift;
+    wide mean;
+    wide rest;
+    wide gain;
+    wide shift;
 } factors;
 
-factors factors_of(const targets t, const ulong channel)
+factors factors_of(const targets t, const ulong channel, const int count)
 {
     factors k;
-    k.mean = t.constants[channel];
-    k.rest = t.constants[CHANNELS + channel];
-    k.gain = t.constants[2ul * CHANNELS + channel];
-    k.shift = t.constants[3ul * CHANNELS + channel];
+    global const real *at = t.constants + channel;
+    k.mean = wide_load(at, count);
+    k.rest = wide_load(at + CHANNELS, count);
+    k.gain = wide_load(at + 2ul * CHANNELS, count);
+    k.shift = wide_load(at + 3ul * CHANNELS, count);
     return k;
 }
 
@@ -330,19 +368,19 @@ typedef struct {
 } constants;
 
 // Those of a tile's channels.
-typedef struct {
+typedef struct __attribute__((aligned(sizeof(reals)))) {
     real mean[TABLE];
     real rest[TABLE];
     real gain[TABLE];
     real shift[TABLE];
 } table;
 
-void table_set(table *of, const uint i, const factors one)
+void table_set(table *of, const uint i, const factors some)
 {
-    of->mean[i] = one.mean;
-    of->rest[i] = one.rest;
-    of->gain[i] = one.gain;
-    of->shift[i] = one.shift;
+    *(loose_reals *)(of->mean + i) = some.mean;
+    *(loose_reals *)(of->rest + i) = some.rest;
+    *(loose_reals *)(of->gain + i) = some.gain;
+    *(loose_reals *)(of->shift + i) = some.shift;
 }
 
 void table_repeat(table *of, const uint i, const uint from)
@@ -420,9 +458,10 @@ void reduce_tile(const sources from, global real *parts, const extents e)
             tally_close(&t[i], row - begin);
         most = BLOCK;
     }
-    for (uint i = 0; i < vectors; i++)
-        tally_store(
-            &t[i], parts, get_group_id(2), channel + min(i * LANES, width - LANES));
+    for (uint i = 0; i < vectors; i++) {
+        const ulong c = channel + min(i * LANES, width - LANES);
+        record_store(tally_total(&t[i]), parts, get_group_id(2), c, LANES);
+    }
 }
 
 // Maps `length` values from `at` on, the first of which is of the tile's first channel. Vectors
@@ -454,8 +493,8 @@ void map_tile(const targets t, const extents e)
     const uint width = tile_last(e) - channel, circle = (TABLE - LANES + 1) / width * width;
     const ulong first = map_part() * e.rows_step, last = min(first + e.rows_step, e.rows);
     table of;
-    for (uint i = 0; i < width; i++)
-        table_set(&of, i, factors_of(t, channel + i));
+    for (uint i = 0; i < width; i += WIDE)
+        table_set(&of, i, factors_of(t, channel + i, min(width - i, (uint)WIDE)));
     for (uint i = width; i < circle + LANES - 1; i++)
         table_repeat(&of, i, i - width);
     if (width == CHANNELS)
@@ -472,8 +511,9 @@ void fuse(
     const extents e)
 {
     reduce_tile(from, parts, e);
-    for (ulong channel = tile_first(e); channel < tile_last(e); channel++)
-        finish_channel(r, parts, 1, channel);
+    const ulong last = tile_last(e);
+    for (ulong channel = tile_first(e); channel < last; channel += WIDE)
+        finish_channels(r, parts, 1, channel, min(last - channel, (ulong)WIDE));
     map_tile(t, e);
 }
 

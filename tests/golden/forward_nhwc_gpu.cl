@@ -6,11 +6,13 @@
 #define LANES 1
 #define GROUP 256
 #define FINISH_GROUP 64
+#define WIDE 1
 #define TILE 32
 #define BLOCK 32
 #define FIRST_BLOCK 4
 #define real float
 #define reals float
+#define wide float
 #define stored float
 #define stored_lanes float
 
@@ -18,11 +20,24 @@
 // fused.
 #pragma OPENCL FP_CONTRACT OFF
 
+// Vectors that may stand wherever an element may.
+typedef reals loose_reals __attribute__((aligned(sizeof(real))));
+
+// ---- Parameters: `wide` holds those of WIDE channels side by side, or of the last `count` ----
+
+wide wide_load(global const real *from, const int count)
+{
+    return *from;
+}
+
+void wide_store(const wide value, global real *to, const int count)
+{
+    *to = value;
+}
+
 // ---- Storage: tensors hold `stored`, arithmetic is in `real`, and `reals` is LANES of them ----
 
-// Vectors that may stand wherever an element may.
 typedef stored_lanes loose_stored __attribute__((aligned(sizeof(stored))));
-typedef reals loose_reals __attribute__((aligned(sizeof(real))));
 
 reals load(global const stored *from)
 {
@@ -67,9 +82,9 @@ reals channel_load(global const real *parameter, const ulong channel)
 
 // What a + b lost when it was rounded to sum, exactly (Knuth, The Art of Computer Programming 2,
 // section 4.2.2).
-real lost(const real a, const real b, const real sum)
+wide lost(const wide a, const wide b, const wide sum)
 {
-    const real t = sum - a;
+    const wide t = sum - a;
     return (a - (sum - t)) + (b - t);
 }
 
@@ -83,9 +98,9 @@ void pair_add(reals *sum, reals *rest, const reals value)
 
 // ---- Moments: count, mean and m2, the sum of squared deviations from the mean ----
 
-// One channel's moments, stored as four planes of CHANNELS. The mean is the pair mean + rest.
+// Moments of WIDE channels, stored as four planes of CHANNELS. The mean is the pair mean + rest.
 typedef struct {
-    real count, mean, rest, m2;
+    wide count, mean, rest, m2;
 } record;
 
 record record_none(void)
@@ -94,37 +109,44 @@ record record_none(void)
     return none;
 }
 
-record record_load(global const real *parts, const ulong set, const ulong channel)
+record record_load(
+    global const real *parts, const ulong set, const ulong channel, const int count)
 {
     global const real *at = parts + set * 4 * CHANNELS + channel;
-    const record r = {at[0], at[CHANNELS], at[2ul * CHANNELS], at[3ul * CHANNELS]};
+    record r;
+    r.count = wide_load(at, count);
+    r.mean = wide_load(at + CHANNELS, count);
+    r.rest = wide_load(at + 2ul * CHANNELS, count);
+    r.m2 = wide_load(at + 3ul * CHANNELS, count);
     return r;
 }
 
-void record_store(const record r, global real *parts, const ulong set, const ulong channel)
+void record_store(
+    const record r, global real *parts, const ulong set, const ulong channel, const int count)
 {
     global real *at = parts + set * 4 * CHANNELS + channel;
-    at[0] = r.count;
-    at[CHANNELS] = r.mean;
-    at[2ul * CHANNELS] = r.rest;
-    at[3ul * CHANNELS] = r.m2;
+    wide_store(r.count, at, count);
+    wide_store(r.mean, at + CHANNELS, count);
+    wide_store(r.rest, at + 2ul * CHANNELS, count);
+    wide_store(r.m2, at + 3ul * CHANNELS, count);
 }
 
 // Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm for computing sample
-// variances" (1979), eq. 2.1.
+// variances" (1979), eq. 2.1. What has no values changes nothing, whatever its mean is.
 record record_merge(const record a, const record b)
 {
-    if (b.count == 0)
-        return a;
-    if (a.count == 0)
-        return b;
     record both;
     both.count = a.count + b.count;
-    const real delta = (b.mean - a.mean) + (b.rest - a.rest);
-    const real step = delta * (b.count / both.count);
-    both.mean = a.mean + step;
-    both.rest = a.rest + lost(a.mean, step, both.mean);
-    both.m2 = a.m2 + (b.m2 + delta * (step * a.count));
+    const wide delta = (b.mean - a.mean) + (b.rest - a.rest);
+    const wide step = delta * (b.count / both.count);
+    const wide mean = a.mean + step;
+    both.mean = b.count == 0 ? a.mean : a.count == 0 ? b.mean : mean;
+    both.rest = b.count == 0   ? a.rest
+                : a.count == 0 ? b.rest
+                               : a.rest + lost(a.mean, step, mean);
+    both.m2 = b.count == 0   ? a.m2
+              : a.count == 0 ? b.m2
+                             : a.m2 + (b.m2 + delta * (step * a.count));
     return both;
 }
 
@@ -189,11 +211,11 @@ void tally_close(tally *t, const uint open)
     t->sum = t->squares = t->missing = 0;
 }
 
-// The moments of a closed tally.
+// The moments of a closed tally, whose lanes are channels.
 record tally_total(const tally *t)
 {
-    const real m2 = t->m2 + t->m2_rest;
-    record r = {t->count, t->mean + t->rest, 0, m2 < 0 ? 0 : m2};
+    const reals m2 = t->m2 + t->m2_rest;
+    record r = {t->count, t->mean + t->rest, 0, m2 < 0 ? (reals)0 : m2};
     r.rest = lost(t->mean, t->rest, r.mean);
     return r;
 }
@@ -206,21 +228,25 @@ typedef struct {
     real epsilon;
 } results;
 
-void finish_channel(
-    const results r, global const real *parts, const ulong sets, const ulong channel)
+// Those of `count` channels from `channel` on.
+void finish_channels(
+    const results r, global const real *parts, const ulong sets, const ulong channel,
+    const int count)
 {
     record total = record_none();
     for (ulong set = 0; set < sets; set++)
-        total = record_merge(total, record_load(parts, set, channel));
-    const real mean = total.mean + total.rest;
-    const real rest = lost(total.mean, total.rest, mean);
-    const real var = total.count > 0 ? total.m2 / total.count : 0;
-    const real invstd = 1 / sqrt(var + r.epsilon);
-    r.mean[channel] = mean;
-    r.invstd[channel] = invstd;
-    r.constants[channel] = mean;
-    r.constants[CHANNELS + channel] = rest;
-    r.constants[2ul * CHANNELS + channel] = invstd;
+        total = record_merge(total, record_load(parts, set, channel, count));
+    const wide mean = total.mean + total.rest;
+    const wide rest = lost(total.mean, total.rest, mean);
+    const wide var = total.count > 0 ? total.m2 / total.count : (wide)0;
+    const wide invstd = 1 / sqrt(var + r.epsilon);
+    wide_store(mean, r.mean + channel, count);
+    wide_store(invstd, r.invstd + channel, count);
+    global real *constants = r.constants + channel;
+    wide_store(mean, constants, count);
+    wide_store(rest, constants + CHANNELS, count);
+    const wide gain = invstd;
+    wide_store(gain, constants + 2ul * CHANNELS, count);
 }
 
 // ---- Normalise: y = (x - mean) * gain + shift, where gain = invstd * scale ----
@@ -231,19 +257,20 @@ typedef struct {
     global const real *constants;
 } targets;
 
-// What a channel's values need.
+// What the values of WIDE channels need.
 typedef struct {
-    real mean;
-    real rest;
-    real gain;
+    wide mean;
+    wide rest;
+    wide gain;
 } factors;
 
-factors factors_of(const targets t, const ulong channel)
+factors factors_of(const targets t, const ulong channel, const int count)
 {
     factors k;
-    k.mean = t.constants[channel];
-    k.rest = t.constants[CHANNELS + channel];
-    k.gain = t.constants[2ul * CHANNELS + channel];
+    global const real *at = t.constants + channel;
+    k.mean = wide_load(at, count);
+    k.rest = wide_load(at + CHANNELS, count);
+    k.gain = wide_load(at + 2ul * CHANNELS, count);
     return k;
 }
 
@@ -256,7 +283,7 @@ typedef struct {
 
 constants constants_load(const targets t, const ulong channel)
 {
-    const factors one = factors_of(t, channel);
+    const factors one = factors_of(t, channel, 1);
     constants k;
     k.mean = one.mean;
     k.rest = one.rest;
@@ -317,7 +344,7 @@ void reduce_tile(const sources from, global real *parts, const extents e, local 
     scratch[item] = tally_total(&t);
     fold_group(scratch, item);
     if (item < TILE && channel < CHANNELS)
-        record_store(scratch[item], parts, get_group_id(2), channel);
+        record_store(scratch[item], parts, get_group_id(2), channel, 1);
 }
 
 void map_tile(const targets t, const extents e)
@@ -340,7 +367,7 @@ void fuse(
     reduce_tile(from, parts, e, scratch);
     barrier(CLK_GLOBAL_MEM_FENCE);
     for (ulong channel = tile_first(e) + get_local_id(0); channel < tile_last(e); channel += GROUP)
-        finish_channel(r, parts, 1, channel);
+        finish_channels(r, parts, 1, channel, 1);
     barrier(CLK_GLOBAL_MEM_FENCE);
     map_tile(t, e);
 }
@@ -363,7 +390,7 @@ void reduce(
     reduce_tile(from, parts + parts_offset, e, scratch);
 }
 
-// Merges the parts of each channel: one work-item a channel.
+// Merges the parts of each channel: one work-item for WIDE channels.
 kernel __attribute__((reqd_work_group_size(FINISH_GROUP, 1, 1)))
 void finish(
     global real *mean, const ulong mean_offset,
@@ -375,8 +402,10 @@ void finish(
         mean + mean_offset, invstd + invstd_offset,
         constants + constants_offset, epsilon
     };
-    if (get_global_id(0) < CHANNELS)
-        finish_channel(r, parts + parts_offset, sets, get_global_id(0));
+    const ulong channel = get_global_id(0) * WIDE;
+    if (channel < CHANNELS)
+        finish_channels(
+            r, parts + parts_offset, sets, channel, min(CHANNELS - channel, (ulong)WIDE));
 }
 
 // Normalises each part of each tile: one group a tile and part.

@@ -5,11 +5,13 @@
 #define CHANNELS 64
 #define LANES 8
 #define GROUP 1
+#define WIDE 8
 #define TABLE 64
 #define FAR 16384
 #define NEAR 1024
 #define real float
 #define reals float8
+#define wide float8
 #define stored float
 #define stored_lanes float8
 #define mask_lanes int8
@@ -19,11 +21,36 @@
 // fused.
 #pragma OPENCL FP_CONTRACT OFF
 
+// Vectors that may stand wherever an element may.
+typedef reals loose_reals __attribute__((aligned(sizeof(real))));
+
+// ---- Parameters: `wide` holds those of WIDE channels side by side, or of the last `count` ----
+
+wide wide_load(global const real *from, const int count)
+{
+    if (count == WIDE)
+        return *(global const loose_reals *)from;
+    real lane[WIDE];
+    for (int i = 0; i < WIDE; i++)
+        lane[i] = i < count ? from[i] : 0;
+    return *(const loose_reals *)lane;
+}
+
+void wide_store(const wide value, global real *to, const int count)
+{
+    if (count == WIDE) {
+        *(global loose_reals *)to = value;
+        return;
+    }
+    real lane[WIDE];
+    *(loose_reals *)lane = value;
+    for (int i = 0; i < count; i++)
+        to[i] = lane[i];
+}
+
 // ---- Storage: tensors hold `stored`, arithmetic is in `real`, and `reals` is LANES of them ----
 
-// Vectors that may stand wherever an element may.
 typedef stored_lanes loose_stored __attribute__((aligned(sizeof(stored))));
-typedef reals loose_reals __attribute__((aligned(sizeof(real))));
 
 reals load(global const stored *from)
 {
@@ -139,20 +166,20 @@ typedef struct {
     ulong ahead; // how far ahead of use values are asked for
 } targets;
 
-// What a channel's values need.
+// What the values of WIDE channels need.
 typedef struct {
-    real mean;
-    real gain;
-    real shift;
+    wide mean;
+    wide gain;
+    wide shift;
 } factors;
 
-factors factors_of(const targets t, const ulong channel)
+factors factors_of(const targets t, const ulong channel, const int count)
 {
     factors k;
-    k.mean = t.mean[channel];
-    k.gain = 1 / sqrt(t.var[channel] + t.epsilon);
-    k.gain *= t.scale[channel];
-    k.shift = t.shift[channel];
+    k.mean = wide_load(t.mean + channel, count);
+    k.gain = 1 / sqrt(wide_load(t.var + channel, count) + t.epsilon);
+    k.gain *= wide_load(t.scale + channel, count);
+    k.shift = wide_load(t.shift + channel, count);
     return k;
 }
 
@@ -164,17 +191,17 @@ typedef struct {
 } constants;
 
 // Those of a tile's channels.
-typedef struct {
+typedef struct __attribute__((aligned(sizeof(reals)))) {
     real mean[TABLE];
     real gain[TABLE];
     real shift[TABLE];
 } table;
 
-void table_set(table *of, const uint i, const factors one)
+void table_set(table *of, const uint i, const factors some)
 {
-    of->mean[i] = one.mean;
-    of->gain[i] = one.gain;
-    of->shift[i] = one.shift;
+    *(loose_reals *)(of->mean + i) = some.mean;
+    *(loose_reals *)(of->gain + i) = some.gain;
+    *(loose_reals *)(of->shift + i) = some.shift;
 }
 
 constants table_get(const table *of, const uint i)
@@ -262,8 +289,8 @@ void map_tile(const targets t, const extents e)
     const ulong length = s_last - s_first;
     ulong at = (n_first * CHANNELS + first) * e.spatial + s_first;
     table of;
-    for (uint i = 0; i < width; i++)
-        table_set(&of, i, factors_of(t, first + i));
+    for (uint i = 0; i < width; i += WIDE)
+        table_set(&of, i, factors_of(t, first + i, min(width - i, (uint)WIDE)));
     for (ulong n = n_first; n < n_last; n++, at += CHANNELS * e.spatial) {
         if (length < LANES) { // a vector would hold more than two rows
             for (uint i = 0; i < width; i++)

@@ -5,9 +5,11 @@
 #define CHANNELS 257
 #define LANES 1
 #define GROUP 256
+#define WIDE 1
 #define TILE 32
 #define real float
 #define reals float
+#define wide float
 #define stored ushort
 #define stored_lanes ushort
 #define as_reals as_float
@@ -20,11 +22,24 @@
 // fused.
 #pragma OPENCL FP_CONTRACT OFF
 
+// Vectors that may stand wherever an element may.
+typedef reals loose_reals __attribute__((aligned(sizeof(real))));
+
+// ---- Parameters: `wide` holds those of WIDE channels side by side, or of the last `count` ----
+
+wide wide_load(global const real *from, const int count)
+{
+    return *from;
+}
+
+void wide_store(const wide value, global real *to, const int count)
+{
+    *to = value;
+}
+
 // ---- Storage: tensors hold `stored`, arithmetic is in `real`, and `reals` is LANES of them ----
 
-// Vectors that may stand wherever an element may.
 typedef stored_lanes loose_stored __attribute__((aligned(sizeof(stored))));
-typedef reals loose_reals __attribute__((aligned(sizeof(real))));
 
 reals load(global const stored *from)
 {
@@ -73,20 +88,20 @@ typedef struct {
     real epsilon;
 } targets;
 
-// What a channel's values need.
+// What the values of WIDE channels need.
 typedef struct {
-    real mean;
-    real gain;
-    real shift;
+    wide mean;
+    wide gain;
+    wide shift;
 } factors;
 
-factors factors_of(const targets t, const ulong channel)
+factors factors_of(const targets t, const ulong channel, const int count)
 {
     factors k;
-    k.mean = t.mean[channel];
-    k.gain = 1 / sqrt(t.var[channel] + t.epsilon);
-    k.gain *= t.scale[channel];
-    k.shift = t.shift[channel];
+    k.mean = wide_load(t.mean + channel, count);
+    k.gain = 1 / sqrt(wide_load(t.var + channel, count) + t.epsilon);
+    k.gain *= wide_load(t.scale + channel, count);
+    k.shift = wide_load(t.shift + channel, count);
     return k;
 }
 
@@ -99,7 +114,7 @@ typedef struct {
 
 constants constants_load(const targets t, const ulong channel)
 {
-    const factors one = factors_of(t, channel);
+    const factors one = factors_of(t, channel, 1);
     constants k;
     k.mean = one.mean;
     k.gain = one.gain;

@@ -6,8 +6,10 @@
 #define LANES 1
 #define GROUP 256
 #define FINISH_GROUP 64
+#define WIDE 1
 #define real float
 #define reals float
+#define wide float
 #define stored float
 #define stored_lanes float
 
@@ -15,11 +17,24 @@
 // fused.
 #pragma OPENCL FP_CONTRACT OFF
 
+// Vectors that may stand wherever an element may.
+typedef reals loose_reals __attribute__((aligned(sizeof(real))));
+
+// ---- Parameters: `wide` holds those of WIDE channels side by side, or of the last `count` ----
+
+wide wide_load(global const real *from, const int count)
+{
+    return *from;
+}
+
+void wide_store(const wide value, global real *to, const int count)
+{
+    *to = value;
+}
+
 // ---- Storage: tensors hold `stored`, arithmetic is in `real`, and `reals` is LANES of them ----
 
-// Vectors that may stand wherever an element may.
 typedef stored_lanes loose_stored __attribute__((aligned(sizeof(stored))));
-typedef reals loose_reals __attribute__((aligned(sizeof(real))));
 
 reals load(global const stored *from)
 {
@@ -57,17 +72,17 @@ ulong tile_last(const extents e)
 
 // What a + b lost when it was rounded to sum, exactly (Knuth, The Art of Computer Programming 2,
 // section 4.2.2).
-real lost(const real a, const real b, const real sum)
+wide lost(const wide a, const wide b, const wide sum)
 {
-    const real t = sum - a;
+    const wide t = sum - a;
     return (a - (sum - t)) + (b - t);
 }
 
 // ---- Moments: count, mean and m2, the sum of squared deviations from the mean ----
 
-// One channel's moments, stored as four planes of CHANNELS. The mean is the pair mean + rest.
+// Moments of WIDE channels, stored as four planes of CHANNELS. The mean is the pair mean + rest.
 typedef struct {
-    real count, mean, rest, m2;
+    wide count, mean, rest, m2;
 } record;
 
 record record_none(void)
@@ -76,37 +91,44 @@ record record_none(void)
     return none;
 }
 
-record record_load(global const real *parts, const ulong set, const ulong channel)
+record record_load(
+    global const real *parts, const ulong set, const ulong channel, const int count)
 {
     global const real *at = parts + set * 4 * CHANNELS + channel;
-    const record r = {at[0], at[CHANNELS], at[2ul * CHANNELS], at[3ul * CHANNELS]};
+    record r;
+    r.count = wide_load(at, count);
+    r.mean = wide_load(at + CHANNELS, count);
+    r.rest = wide_load(at + 2ul * CHANNELS, count);
+    r.m2 = wide_load(at + 3ul * CHANNELS, count);
     return r;
 }
 
-void record_store(const record r, global real *parts, const ulong set, const ulong channel)
+void record_store(
+    const record r, global real *parts, const ulong set, const ulong channel, const int count)
 {
     global real *at = parts + set * 4 * CHANNELS + channel;
-    at[0] = r.count;
-    at[CHANNELS] = r.mean;
-    at[2ul * CHANNELS] = r.rest;
-    at[3ul * CHANNELS] = r.m2;
+    wide_store(r.count, at, count);
+    wide_store(r.mean, at + CHANNELS, count);
+    wide_store(r.rest, at + 2ul * CHANNELS, count);
+    wide_store(r.m2, at + 3ul * CHANNELS, count);
 }
 
 // Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm for computing sample
-// variances" (1979), eq. 2.1.
+// variances" (1979), eq. 2.1. What has no values changes nothing, whatever its mean is.
 record record_merge(const record a, const record b)
 {
-    if (b.count == 0)
-        return a;
-    if (a.count == 0)
-        return b;
     record both;
     both.count = a.count + b.count;
-    const real delta = (b.mean - a.mean) + (b.rest - a.rest);
-    const real step = delta * (b.count / both.count);
-    both.mean = a.mean + step;
-    both.rest = a.rest + lost(a.mean, step, both.mean);
-    both.m2 = a.m2 + (b.m2 + delta * (step * a.count));
+    const wide delta = (b.mean - a.mean) + (b.rest - a.rest);
+    const wide step = delta * (b.count / both.count);
+    const wide mean = a.mean + step;
+    both.mean = b.count == 0 ? a.mean : a.count == 0 ? b.mean : mean;
+    both.rest = b.count == 0   ? a.rest
+                : a.count == 0 ? b.rest
+                               : a.rest + lost(a.mean, step, mean);
+    both.m2 = b.count == 0   ? a.m2
+              : a.count == 0 ? b.m2
+                             : a.m2 + (b.m2 + delta * (step * a.count));
     return both;
 }
 
@@ -120,22 +142,26 @@ typedef struct {
     real epsilon;
 } results;
 
-void finish_channel(
-    const results r, global const real *parts, const ulong sets, const ulong channel)
+// Those of `count` channels from `channel` on.
+void finish_channels(
+    const results r, global const real *parts, const ulong sets, const ulong channel,
+    const int count)
 {
     record total = record_none();
     for (ulong set = 0; set < sets; set++)
-        total = record_merge(total, record_load(parts, set, channel));
-    const real mean = total.mean + total.rest;
-    const real rest = lost(total.mean, total.rest, mean);
-    const real var = total.count > 0 ? total.m2 / total.count : 0;
-    const real invstd = 1 / sqrt(var + r.epsilon);
-    r.mean[channel] = mean;
-    r.invstd[channel] = invstd;
-    r.constants[channel] = mean;
-    r.constants[CHANNELS + channel] = rest;
-    r.constants[2ul * CHANNELS + channel] = invstd * r.scale[channel];
-    r.constants[3ul * CHANNELS + channel] = r.shift[channel];
+        total = record_merge(total, record_load(parts, set, channel, count));
+    const wide mean = total.mean + total.rest;
+    const wide rest = lost(total.mean, total.rest, mean);
+    const wide var = total.count > 0 ? total.m2 / total.count : (wide)0;
+    const wide invstd = 1 / sqrt(var + r.epsilon);
+    wide_store(mean, r.mean + channel, count);
+    wide_store(invstd, r.invstd + channel, count);
+    global real *constants = r.constants + channel;
+    wide_store(mean, constants, count);
+    wide_store(rest, constants + CHANNELS, count);
+    const wide gain = invstd * wide_load(r.scale + channel, count);
+    wide_store(gain, constants + 2ul * CHANNELS, count);
+    wide_store(wide_load(r.shift + channel, count), constants + 3ul * CHANNELS, count);
 }
 
 // ---- Normalise: y = (x - mean) * gain + shift, where gain = invstd * scale ----
@@ -146,21 +172,22 @@ typedef struct {
     global const real *constants;
 } targets;
 
-// What a channel's values need.
+// What the values of WIDE channels need.
 typedef struct {
-    real mean;
-    real rest;
-    real gain;
-    real shift;
+    wide mean;
+    wide rest;
+    wide gain;
+    wide shift;
 } factors;
 
-factors factors_of(const targets t, const ulong channel)
+factors factors_of(const targets t, const ulong channel, const int count)
 {
     factors k;
-    k.mean = t.constants[channel];
-    k.rest = t.constants[CHANNELS + channel];
-    k.gain = t.constants[2ul * CHANNELS + channel];
-    k.shift = t.constants[3ul * CHANNELS + channel];
+    global const real *at = t.constants + channel;
+    k.mean = wide_load(at, count);
+    k.rest = wide_load(at + CHANNELS, count);
+    k.gain = wide_load(at + 2ul * CHANNELS, count);
+    k.shift = wide_load(at + 3ul * CHANNELS, count);
     return k;
 }
 
@@ -174,7 +201,7 @@ typedef struct {
 
 constants constants_load(const targets t, const ulong channel)
 {
-    const factors one = factors_of(t, channel);
+    const factors one = factors_of(t, channel, 1);
     constants k;
     k.mean = one.mean;
     k.rest = one.rest;
@@ -240,7 +267,7 @@ void map_tile(const targets t, const extents e)
 
 // ---- Kernels. Every buffer comes with an offset in elements; local sizes are fixed ----
 
-// Merges the parts of each channel: one work-item a channel.
+// Merges the parts of each channel: one work-item for WIDE channels.
 kernel __attribute__((reqd_work_group_size(FINISH_GROUP, 1, 1)))
 void finish(
     global real *mean, const ulong mean_offset,
@@ -256,8 +283,10 @@ void finish(
         shift + shift_offset,
         constants + constants_offset, epsilon
     };
-    if (get_global_id(0) < CHANNELS)
-        finish_channel(r, parts + parts_offset, sets, get_global_id(0));
+    const ulong channel = get_global_id(0) * WIDE;
+    if (channel < CHANNELS)
+        finish_channels(
+            r, parts + parts_offset, sets, channel, min(CHANNELS - channel, (ulong)WIDE));
 }
 
 // Normalises each part of each tile: one group a tile and part.

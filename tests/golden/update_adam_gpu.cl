@@ -4,14 +4,32 @@
 
 #define CHANNELS 64
 #define FINISH_GROUP 64
+#define WIDE 1
 #define STATES 2
 #define real float
+#define reals float
+#define wide float
 
 // Rounding happens where it is written: sums that keep what they lose must not be rearranged or
 // fused.
 #pragma OPENCL FP_CONTRACT OFF
 
-// ---- Optimiser: one step for one parameter ----
+// Vectors that may stand wherever an element may.
+typedef reals loose_reals __attribute__((aligned(sizeof(real))));
+
+// ---- Parameters: `wide` holds those of WIDE channels side by side, or of the last `count` ----
+
+wide wide_load(global const real *from, const int count)
+{
+    return *from;
+}
+
+void wide_store(const wide value, global real *to, const int count)
+{
+    *to = value;
+}
+
+// ---- Optimiser: one step for the parameters of `count` channels ----
 
 typedef struct {
     real learning_rate, weight_decay, weight1, weight2, correction1, correction2, adam_epsilon;
@@ -20,22 +38,24 @@ typedef struct {
 // Kingma and Ba, "Adam: a method for stochastic optimization" (2014), algorithm 1. Weights are
 // 1 - beta and corrections 1 / (1 - beta^step), from the host: here they would lose digits.
 void optimise(
-    const optimiser by, global real *parameter, const real gradient, global real *state,
-    const ulong channel)
+    const optimiser by, global real *parameter, const wide gradient, global real *state,
+    const int count)
 {
-    const real slope = gradient + by.weight_decay * parameter[channel];
-    const real first = state[channel] + by.weight1 * (slope - state[channel]);
-    const real before = state[CHANNELS + channel];
-    const real second = before + by.weight2 * (slope * slope - before);
-    state[channel] = first;
-    state[CHANNELS + channel] = second;
-    const real root = sqrt(second * by.correction2) + by.adam_epsilon;
-    parameter[channel] -= by.learning_rate * (first * by.correction1) / root;
+    const wide value = wide_load(parameter, count);
+    const wide slope = gradient + by.weight_decay * value;
+    const wide first_before = wide_load(state, count);
+    const wide second_before = wide_load(state + CHANNELS, count);
+    const wide first = first_before + by.weight1 * (slope - first_before);
+    const wide second = second_before + by.weight2 * (slope * slope - second_before);
+    wide_store(first, state, count);
+    wide_store(second, state + CHANNELS, count);
+    const wide root = sqrt(second * by.correction2) + by.adam_epsilon;
+    wide_store(value - by.learning_rate * (first * by.correction1) / root, parameter, count);
 }
 
 // ---- Kernel. Every buffer comes with an offset in elements; the local size is fixed ----
 
-// One work-item a channel.
+// One work-item for WIDE channels.
 kernel __attribute__((reqd_work_group_size(FINISH_GROUP, 1, 1)))
 void finish(
     global real *scale, const ulong scale_offset,
@@ -46,14 +66,17 @@ void finish(
     const real correction1, const real correction2, const real adam_epsilon,
     global real *state, const ulong state_offset)
 {
-    const ulong channel = get_global_id(0);
+    const ulong channel = get_global_id(0) * WIDE;
     if (channel >= CHANNELS)
         return;
+    const int count = min(CHANNELS - channel, (ulong)WIDE);
     const optimiser by = {
         learning_rate, weight_decay, weight1, weight2, correction1, correction2, adam_epsilon
     };
-    state += state_offset;
-    optimise(by, scale + scale_offset, dscale[dscale_offset + channel], state, channel);
+    state += state_offset + channel;
+    const wide scale_gradient = wide_load(dscale + dscale_offset + channel, count);
+    optimise(by, scale + scale_offset + channel, scale_gradient, state, count);
     state += (ulong)STATES * CHANNELS;
-    optimise(by, shift + shift_offset, dshift[dshift_offset + channel], state, channel);
+    const wide shift_gradient = wide_load(dshift + dshift_offset + channel, count);
+    optimise(by, shift + shift_offset + channel, shift_gradient, state, count);
 }
