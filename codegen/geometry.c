@@ -14,8 +14,9 @@
 #define LEAST_WIDTH 1024
 /* Columns of a table that has the channels more than once: fewer would mean short loops. */
 #define LEAST_CIRCLE 256
-/* Channels last: a reduction asks for values so many rows ahead at least. */
-#define LEAST_AHEAD 8
+/* Channels last: a reduction asks for values so many bytes, and so many rows, ahead at least. */
+#define LEAST_AHEAD_BYTES 16384
+#define LEAST_AHEAD       8
 /* Mapping parts need no merging: so many for each that a reduction would have. */
 #define MAP_PARTS 4
 /* A schedule aims for so many parts for each compute unit. */
@@ -122,7 +123,7 @@ uint64_t clnorm__table_size(const struct clnorm_problem *problem,
 uint64_t clnorm__rows_ahead(const struct clnorm_problem *problem)
 {
     const uint64_t row = (uint64_t)problem->channels * clnorm_dtype_size(problem->dtype);
-    return at_least(CLNORM__NEAR / row, LEAST_AHEAD);
+    return at_least(LEAST_AHEAD_BYTES / row, LEAST_AHEAD);
 }
 
 /* Rows of one channel that make a run worth starting. */
@@ -321,8 +322,11 @@ struct clnorm_launches clnorm_launches_plan(const struct clnorm_problem *problem
     const struct clnorm__traits traits = clnorm__problem_traits(problem);
     const struct work work = work_of(problem, schedule, batch, spatial);
     struct clnorm_launches plan = {.batch = work.batch, .spatial = work.spatial};
-    plan.past = schedule->stream > 0 && mapped_bytes(&work) >= schedule->stream;
-    if (clnorm__is_fused(problem, schedule, batch, spatial)) {
+    const int fused = clnorm__is_fused(problem, schedule, batch, spatial);
+    /* Stores through the caches would push out what a fused launch keeps there for itself. */
+    const uint64_t stream = fused ? schedule->stream / 2 : schedule->stream;
+    plan.past = schedule->stream > 0 && mapped_bytes(&work) >= stream;
+    if (fused) {
         plan.parts = 1;
         plan.launch[plan.count++] = launch_tiles(&work, CLNORM_STEP_FUSED);
     } else {

@@ -6,7 +6,7 @@
 #include "problem.h"
 
 /* Bytes of a run over channels first that is far to ask ahead for, and how far is enough then. */
-enum { CLNORM__FAR = 65536, CLNORM__NEAR = 4096 };
+enum { CLNORM__FAR = 16384, CLNORM__NEAR = 1024 };
 
 /* Channels last: rows that a reduction takes at a time, so that a tally is loaded and stored once
  * for all of them. More would be more streams than memory likes. */

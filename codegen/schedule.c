@@ -101,7 +101,7 @@ static struct clnorm_schedule fill(const struct row *row, const struct clnorm_pr
         .block = row->block,
         .parts = row->parts * target->compute_units,
         .resident = row->resident == CACHE ? target->cache : row->resident,
-        .stream = row->stream == CACHE ? target->shared_cache / 2 : row->stream,
+        .stream = row->stream == CACHE ? target->shared_cache : row->stream,
         .fetch = row->fetch,
         .baked = row->baked,
     };

@@ -17,9 +17,10 @@ reals load(global const stored *from)
 #if FETCHES
 
 // A hint that a value is needed soon, where the compiler can pass it on: SPIR has no word for it.
+// It goes to the second cache: through the first, as many loads would have to wait for a place.
 # if defined(__has_builtin) && !defined(__SPIR__)
 # if __has_builtin(__builtin_prefetch)
-# define FETCH(from) __builtin_prefetch((const void *)(size_t)(from))
+# define FETCH(from) __builtin_prefetch((const void *)(size_t)(from), 0, 2)
 # endif
 # endif
 # ifndef FETCH

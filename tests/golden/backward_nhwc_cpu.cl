@@ -1,6 +1,6 @@
 // clnorm 0.1.0
 // backward nhwc f64 ?x17x? +scale +shift +sgd
-// cpu: walk=serial lanes=4 group=1 tile=1024 block=32 parts=16 resident=1048576 stream=16777216 fetch=1 baked=0
+// cpu: walk=serial lanes=4 group=1 tile=1024 block=32 parts=16 resident=1048576 stream=33554432 fetch=1 baked=0
 
 #define CHANNELS 17
 #define LANES 4
@@ -9,9 +9,9 @@
 #define WIDE 4
 #define TALLIES 5
 #define TABLE 260
-#define NEAR 512
+#define NEAR 128
 #define ABREAST 2
-#define AHEAD 30
+#define AHEAD 120
 #define BLOCK 32
 #define FIRST_BLOCK 4
 #define STATES 1
@@ -66,9 +66,10 @@ reals load(global const stored *from)
 }
 
 // A hint that a value is needed soon, where the compiler can pass it on: SPIR has no word for it.
+// It goes to the second cache: through the first, as many loads would have to wait for a place.
 # if defined(__has_builtin) && !defined(__SPIR__)
 # if __has_builtin(__builtin_prefetch)
-# define FETCH(from) __builtin_prefetch((const void *)(size_t)(from))
+# define FETCH(from) __builtin_prefetch((const void *)(size_t)(from), 0, 2)
 # endif
 # endif
 # ifndef FETCH

@@ -1,6 +1,6 @@
 // clnorm 0.1.0
 // forward nhwc f16 ?x64x3136 +scale +shift +add +relu +running
-// cpu: walk=serial lanes=8 group=1 tile=1024 block=32 parts=16 resident=1048576 stream=16777216 fetch=1 baked=0
+// cpu: walk=serial lanes=8 group=1 tile=1024 block=32 parts=16 resident=1048576 stream=33554432 fetch=1 baked=0
 
 #define CHANNELS 64
 #define LANES 8
@@ -9,9 +9,9 @@
 #define WIDE 8
 #define TALLIES 8
 #define TABLE 264
-#define NEAR 2048
+#define NEAR 512
 #define ABREAST 2
-#define AHEAD 32
+#define AHEAD 128
 #define BLOCK 32
 #define FIRST_BLOCK 4
 #define real float
@@ -66,9 +66,10 @@ reals load(global const stored *from)
 }
 
 // A hint that a value is needed soon, where the compiler can pass it on: SPIR has no word for it.
+// It goes to the second cache: through the first, as many loads would have to wait for a place.
 # if defined(__has_builtin) && !defined(__SPIR__)
 # if __has_builtin(__builtin_prefetch)
-# define FETCH(from) __builtin_prefetch((const void *)(size_t)(from))
+# define FETCH(from) __builtin_prefetch((const void *)(size_t)(from), 0, 2)
 # endif
 # endif
 # ifndef FETCH

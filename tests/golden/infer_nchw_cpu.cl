@@ -1,14 +1,14 @@
 // clnorm 0.1.0
 // infer nchw f32 ?x64x? +scale +shift +relu
-// cpu: walk=serial lanes=8 group=1 tile=1024 block=32 parts=16 resident=1048576 stream=16777216 fetch=1 baked=0
+// cpu: walk=serial lanes=8 group=1 tile=1024 block=32 parts=16 resident=1048576 stream=33554432 fetch=1 baked=0
 
 #define CHANNELS 64
 #define LANES 8
 #define GROUP 1
 #define WIDE 8
 #define TABLE 64
-#define FAR 16384
-#define NEAR 1024
+#define FAR 4096
+#define NEAR 256
 #define real float
 #define reals float8
 #define wide float8
@@ -59,9 +59,10 @@ reals load(global const stored *from)
 }
 
 // A hint that a value is needed soon, where the compiler can pass it on: SPIR has no word for it.
+// It goes to the second cache: through the first, as many loads would have to wait for a place.
 # if defined(__has_builtin) && !defined(__SPIR__)
 # if __has_builtin(__builtin_prefetch)
-# define FETCH(from) __builtin_prefetch((const void *)(size_t)(from))
+# define FETCH(from) __builtin_prefetch((const void *)(size_t)(from), 0, 2)
 # endif
 # endif
 # ifndef FETCH
