@@ -201,10 +201,10 @@ struct clnorm_schedule {
     uint32_t parts; /* work-items (groups) to aim for when the work is split */
     uint64_t resident; /* a tile of at most so many bytes is done start to end by one work-item
                           (group), in one launch; 0: never */
-    uint64_t stream; /* serial walk: from so many bytes of tensors on (in one launch, half), those
+    uint64_t stream;   /* serial walk: from so many bytes of tensors on (in one launch, half), those
                         written are stored past the caches where the compiler knows how; 0: never */
-    uint32_t fetch;  /* serial walk: 1 asks memory for values some time before they are read */
-    uint32_t baked;  /* 1: batch and spatial extents are constants in the text (the problem must fix
+    uint32_t fetch;    /* serial walk: 1 asks memory for values some time before they are read */
+    uint32_t baked; /* 1: batch and spatial extents are constants in the text (the problem must fix
                        them) */
 };
 
