@@ -159,7 +159,7 @@ static int save_file(struct clnorm__store *store, const struct clnorm__key *key,
     }
     char name[CLNORM__ENTRY_NAME_SIZE];
     clnorm__entry_name(key->bytes, key->size, name);
-    const int saved = clnorm__file_write(directory, name, bytes, size);
+    const int saved = clnorm__file_write(directory, name, 0600, bytes, size);
     if (saved) {
         count(store, &store->counters.evictions,
               clnorm__files_evict(directory, name, store->limit));

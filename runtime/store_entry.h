@@ -1,27 +1,14 @@
 /*
  * One entry of the program cache as bytes: what a file holds, and what an application's blob store
- * is given.
- *
- *     offset  bytes
- *          0      8  magic
- *          8     16  digest (XXH3-128) of everything that follows it
- *         24      8  version of this format      all numbers little-endian, so that
- *         32      8  bytes of the key            a home directory may be shared by
- *         40      8  bytes of the payload        machines of either byte order
- *         48      .  key, then payload, then nothing
- *
- * The digest guards against damage, not against an attacker: who may write the file is checked by
- * whoever opens it.
+ * is given. An envelope (envelope.h) with the key as its head and the payload as its body.
  */
 #ifndef CLNORM_RUNTIME_STORE_ENTRY_H
 #define CLNORM_RUNTIME_STORE_ENTRY_H
 
-#include <stddef.h>
-#include <stdint.h>
-
+#include "envelope.h"
 #include "key.h"
 
-#define CLNORM__ENTRY_HEADER_SIZE 48
+#define CLNORM__ENTRY_HEADER_SIZE CLNORM__ENVELOPE_HEADER_SIZE
 
 /*
  * No entry is larger: a bound on what reading one may allocate. Device binaries are well below it.
@@ -59,9 +46,6 @@ int clnorm__entry_header_check(const void *header, uint64_t size);
 int clnorm__entry_parse(const void *bytes, size_t size, struct clnorm__entry *entry);
 
 int clnorm__entry_has_key(const struct clnorm__entry *entry, const struct clnorm__key *key);
-
-/* Writes the digest of an entry of `size` >= CLNORM__ENTRY_HEADER_SIZE bytes into its place. */
-void clnorm__entry_seal(void *bytes, size_t size);
 
 void clnorm__entry_name(const void *key, size_t key_size, char name[CLNORM__ENTRY_NAME_SIZE]);
 

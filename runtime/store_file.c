@@ -24,8 +24,9 @@ static int is_passing(int error)
     return 0;
 }
 
-static int read_all(int file, unsigned char *bytes, size_t size)
+int clnorm__read_all(int file, void *to, size_t size)
 {
+    unsigned char *bytes = to;
     while (size > 0) {
         const ssize_t got = read(file, bytes, size);
         if (got == 0 || (got < 0 && errno != EINTR)) {
@@ -56,7 +57,8 @@ static enum clnorm__found read_entry(int file, const struct clnorm__key *key, vo
 {
     struct stat facts;
     unsigned char header[CLNORM__ENTRY_HEADER_SIZE];
-    if (fstat(file, &facts) != 0 || !is_trusted(&facts) || !read_all(file, header, sizeof header) ||
+    if (fstat(file, &facts) != 0 || !is_trusted(&facts) ||
+        !clnorm__read_all(file, header, sizeof header) ||
         !clnorm__entry_header_check(header, (uint64_t)facts.st_size) ||
         lseek(file, 0, SEEK_SET) != 0) {
         return CLNORM__FOUND_BAD;
@@ -66,7 +68,7 @@ static enum clnorm__found read_entry(int file, const struct clnorm__key *key, vo
     if (!all) {
         return CLNORM__FOUND_BUSY;
     }
-    if (!read_all(file, all, size) || !clnorm__entry_parse(all, size, entry) ||
+    if (!clnorm__read_all(file, all, size) || !clnorm__entry_parse(all, size, entry) ||
         (key && !clnorm__entry_has_key(entry, key))) {
         free(all);
         return CLNORM__FOUND_BAD;
@@ -116,7 +118,7 @@ static enum clnorm__found read_text(int file, size_t limit, char **text)
     if (!all) {
         return CLNORM__FOUND_BUSY;
     }
-    if (!read_all(file, (unsigned char *)all, size) || memchr(all, 0, size)) {
+    if (!clnorm__read_all(file, all, size) || memchr(all, 0, size)) {
         free(all);
         return CLNORM__FOUND_BAD;
     }
@@ -167,13 +169,13 @@ static int sync_file(int file)
  * O_EXCL settles what the name does not: threads at the same nanosecond, or equal process ids on
  * two hosts.
  */
-static int create_temporary(int directory, char name[CLNORM__TEMPORARY_NAME_SIZE])
+static int create_temporary(int directory, mode_t mode, char name[CLNORM__TEMPORARY_NAME_SIZE])
 {
     const int attempts = 32;
     int file = -1;
     for (int i = 0; i < attempts && file < 0; i++) {
         clnorm__temporary_name(name);
-        file = openat(directory, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+        file = openat(directory, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
         if (file < 0 && errno != EEXIST && errno != EINTR) {
             break;
         }
@@ -181,10 +183,10 @@ static int create_temporary(int directory, char name[CLNORM__TEMPORARY_NAME_SIZE
     return file;
 }
 
-int clnorm__file_write(int directory, const char *name, const void *bytes, size_t size)
+int clnorm__file_write(int directory, const char *name, mode_t mode, const void *bytes, size_t size)
 {
     char temporary[CLNORM__TEMPORARY_NAME_SIZE];
-    const int file = create_temporary(directory, temporary);
+    const int file = create_temporary(directory, mode, temporary);
     if (file < 0) {
         return 0;
     }
@@ -195,7 +197,9 @@ int clnorm__file_write(int directory, const char *name, const void *bytes, size_
      */
     sound = (close(file) == 0 || errno == EINTR) && sound;
     if (!sound || renameat(directory, temporary, directory, name) != 0) {
+        const int error = errno;
         (void)unlinkat(directory, temporary, 0);
+        errno = error;
         return 0;
     }
     /* Not all file systems can do this; without it a crash loses the entry, never half of it. */

@@ -7,6 +7,7 @@
 #define CLNORM_RUNTIME_STORE_FILES_H
 
 #include <clnorm/clnorm.h>
+#include <sys/types.h>
 
 #include "key.h"
 #include "store_entry.h"
@@ -49,11 +50,15 @@ enum clnorm__found clnorm__file_read(int directory, const char *name, const stru
 enum clnorm__found clnorm__file_read_text(int directory, const char *name, size_t limit,
                                           char **text);
 
+/* All of `size` bytes from where a descriptor is. 0: an error, or there are fewer. */
+int clnorm__read_all(int file, void *to, size_t size);
+
 /*
- * Puts a file with these bytes under `name`, whole or not at all, for any reader at any moment. 0
- * on failure.
+ * Puts a file with these bytes and this mode, less the umask, under `name`, whole or not at all,
+ * for any reader at any moment. 0 on failure, with errno.
  */
-int clnorm__file_write(int directory, const char *name, const void *bytes, size_t size);
+int clnorm__file_write(int directory, const char *name, mode_t mode, const void *bytes,
+                       size_t size);
 
 /* ---- All files (store_evict.c) ---- */
 

@@ -146,7 +146,7 @@ int clnorm__tuning_rewrite(const char *directory, const struct clnorm__tuning_na
     if (done && rewrite.length > size_limit)
         done = refuse(reason, size, "tuning.txt has reached 1 MiB: delete lines from it");
     if (done && (line || rewrite.removed) &&
-        !clnorm__file_write(opened, file_name, rewrite.text, rewrite.length))
+        !clnorm__file_write(opened, file_name, 0600, rewrite.text, rewrite.length))
         done = refuse(reason, size, "tuning.txt could not be written");
     if (removed)
         *removed = rewrite.removed;

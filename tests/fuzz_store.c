@@ -80,7 +80,7 @@ static void try_repaired(const uint8_t *data, size_t size, const struct clnorm__
         bytes[KEY_SIZE_AT + i] = (unsigned char)((uint64_t)key_size >> (8 * i));
         bytes[PAYLOAD_SIZE_AT + i] = (unsigned char)((uint64_t)(room - key_size) >> (8 * i));
     }
-    clnorm__entry_seal(bytes, size);
+    clnorm__envelope_seal(bytes, size);
     require(try_entry(bytes, size, key));
     free(bytes);
     free(sound);

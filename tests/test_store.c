@@ -210,7 +210,7 @@ static void claimed_sizes_are_not_believed(void **state)
             assert_non_null(copy);
             memcpy(copy, damage.bytes, damage.size);
             put_number(copy + at, claims[c]);
-            clnorm__entry_seal(copy, damage.size);
+            clnorm__envelope_seal(copy, damage.size);
             write_bytes(damage.path, copy, damage.size);
             expect_refused(&damage);
             free(copy);
@@ -234,7 +234,7 @@ static void sizes_must_be_right_one_by_one(void **state)
     put_number(damage.bytes + 40, payload + 1);
     assert_false(clnorm__entry_parse(damage.bytes, damage.size,
                                      &entry)); /* the digest is of the old sizes */
-    clnorm__entry_seal(damage.bytes, damage.size);
+    clnorm__envelope_seal(damage.bytes, damage.size);
     assert_true(clnorm__entry_parse(damage.bytes, damage.size, &entry));
     assert_false(clnorm__entry_has_key(&entry, &damage.key));
     write_bytes(damage.path, damage.bytes, damage.size);
@@ -242,7 +242,7 @@ static void sizes_must_be_right_one_by_one(void **state)
 
     put_number(damage.bytes + 32, key + payload + 8);
     put_number(damage.bytes + 40, (uint64_t)0 - 8);
-    clnorm__entry_seal(damage.bytes, damage.size);
+    clnorm__envelope_seal(damage.bytes, damage.size);
     assert_false(clnorm__entry_parse(damage.bytes, damage.size, &entry));
     damage_end(&damage);
 }
