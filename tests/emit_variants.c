@@ -1,33 +1,63 @@
-/* emit_variants DIRECTORY: writes the text of every variant to DIRECTORY/NNNNN.cl, for compilers to
- * check. */
+/* emit_variants DIRECTORY: writes the text of every variant to DIRECTORY/NNNNN.cl, and images of
+ * some dozens of them to DIRECTORY/imageNNNNN.cl, for compilers to check. */
 #include <stdio.h>
 
 #include "variants.h"
 
+enum { IMAGE_SOURCES = 48 };
+
 struct writer {
     const char *directory;
-    unsigned count;
+    unsigned count, images;
+    struct clnorm_source sources[IMAGE_SOURCES]; /* of the next image */
+    unsigned source_count;
 };
 
-static int write_variant(void *user, const struct variant *variant)
+static int write_text(const struct writer *writer, const char *prefix, unsigned number,
+                      const struct clnorm_source *source)
 {
-    struct writer *const writer = user;
-    struct clnorm_source source;
-    char path[4096], message[256];
-    if (clnorm_source_emit(&variant->problem, &variant->schedule, &source, message,
-                           sizeof message) != CLNORM_OK) {
-        fprintf(stderr, "emit_variants: %s\n", message);
-        return 1;
-    }
-    snprintf(path, sizeof path, "%s/%05u.cl", writer->directory, writer->count++);
+    char path[4096];
+    snprintf(path, sizeof path, "%s/%s%05u.cl", writer->directory, prefix, number);
     FILE *const file = fopen(path, "w");
-    const int failed = !file || fwrite(source.text, 1, source.length, file) != source.length;
+    const int failed = !file || fwrite(source->text, 1, source->length, file) != source->length;
     if (failed)
         fprintf(stderr, "emit_variants: cannot write %s\n", path);
     if (file)
         fclose(file);
-    clnorm_source_free(&source);
     return failed;
+}
+
+static int write_image(struct writer *writer)
+{
+    struct clnorm_source image;
+    char message[256] = "";
+    if (writer->source_count == 0)
+        return 0;
+    int failed = clnorm_image_join(writer->sources, writer->source_count, &image, message,
+                                   sizeof message) != CLNORM_OK;
+    if (failed)
+        fprintf(stderr, "emit_variants: %s\n", message);
+    else
+        failed = write_text(writer, "image", writer->images++, &image);
+    clnorm_source_free(&image);
+    while (writer->source_count > 0)
+        clnorm_source_free(&writer->sources[--writer->source_count]);
+    return failed;
+}
+
+static int write_variant(void *user, const struct variant *variant)
+{
+    struct writer *const writer = user;
+    struct clnorm_source *const source = &writer->sources[writer->source_count];
+    char message[256];
+    if (clnorm_source_emit(&variant->problem, &variant->schedule, source, message,
+                           sizeof message) != CLNORM_OK) {
+        fprintf(stderr, "emit_variants: %s\n", message);
+        return 1;
+    }
+    writer->source_count++;
+    return write_text(writer, "", writer->count++, source) ||
+           (writer->source_count == IMAGE_SOURCES && write_image(writer));
 }
 
 int main(int count, char **arguments)
@@ -37,8 +67,8 @@ int main(int count, char **arguments)
         return 2;
     }
     struct writer writer = {.directory = arguments[1]};
-    if (visit_variants(write_variant, &writer) != 0)
+    if (visit_variants(write_variant, &writer) != 0 || write_image(&writer) != 0)
         return 1;
-    printf("%u texts\n", writer.count);
+    printf("%u texts, %u images\n", writer.count, writer.images);
     return 0;
 }

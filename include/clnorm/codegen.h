@@ -264,10 +264,11 @@ enum clnorm_step {
 };
 
 #define CLNORM_MAX_KERNEL_ARGUMENTS 56
+#define CLNORM_KERNEL_NAME_SIZE     32
 
 struct clnorm_kernel {
     enum clnorm_step step;
-    char name[32];      /* the kernel's name in the text */
+    char name[CLNORM_KERNEL_NAME_SIZE]; /* the kernel's name in the text */
     unsigned arguments; /* how many there are; 0: the text has no kernel for this step */
     char argument[CLNORM_MAX_KERNEL_ARGUMENTS]
                  [24]; /* their names, in order, as the text spells them */
@@ -292,6 +293,25 @@ CLNORM_API enum clnorm_status clnorm_source_emit(const struct clnorm_problem *pr
 
 /* Frees the text and empties the struct. NULL and an empty struct are fine. */
 CLNORM_API void clnorm_source_free(struct clnorm_source *source);
+
+/*
+ * The name a kernel of the source has in an image, where programs share one text: the step, an
+ * underscore and eight hexadecimal digits that the source's text gives, "map_3f2a9c1e". Whatever
+ * the text depends on, problem, schedule and version of the library, is thereby in the name.
+ */
+CLNORM_API void clnorm_image_kernel(const struct clnorm_source *source, enum clnorm_step step,
+                                    char name[CLNORM_KERNEL_NAME_SIZE]);
+
+/*
+ * Joins sources into one text, for devices that load one image with all their kernels, as FPGAs do.
+ * The text of each stands there unchanged, between lines that give all it declares names of its
+ * own: kernels those of clnorm_image_kernel. Kernels of yours may stand before or behind it.
+ * *image has no kernels listed; free it with clnorm_source_free. Errors, with one line in
+ * message[size]: CLNORM_INVALID_ARGUMENT (no sources, or one of them twice), CLNORM_OUT_OF_MEMORY.
+ */
+CLNORM_API enum clnorm_status clnorm_image_join(const struct clnorm_source *sources, size_t count,
+                                                struct clnorm_source *image, char *message,
+                                                size_t size);
 
 /* ---- Launches: which kernels run, and how large, for given extents ---- */
 
