@@ -154,6 +154,30 @@ cl_int clnorm__kernel_bind(cl_kernel kernel, const struct clnorm__binding *bindi
 
 /* ---- Kernels of a program ---- */
 
+/* A program that is not what the source says, by where it came from. */
+static enum clnorm_status refuse_kernel(struct clnorm_context *context,
+                                        const struct clnorm__program *program, const char *kernel,
+                                        const char *wrong)
+{
+    static const struct {
+        enum clnorm_status status;
+        const char *advice;
+    } origins[CLNORM__ORIGIN_COUNT] = {
+        [CLNORM__BUILT] = {CLNORM_DEVICE_FAILED, "an error of the driver, or of clnorm"},
+        [CLNORM__BUNDLED] = {CLNORM_DEVICE_FAILED, "make the bundle again for this driver"},
+        [CLNORM__ADOPTED] = {CLNORM_INVALID_ARGUMENT,
+                             "options.program must be made from the image (clnorm_image_join, "
+                             "'clnorm emit --image') that this version gives for this problem and "
+                             "schedule"},
+    };
+    char problem[CLNORM_PROBLEM_TEXT_SIZE], schedule[CLNORM_SCHEDULE_TEXT_SIZE];
+    clnorm_problem_format(&program->problem, problem);
+    clnorm_schedule_format(&program->schedule, schedule);
+    return clnorm__fail(context, origins[program->origin].status,
+                        "the kernel '%s' of '%s', schedule '%s', %s: %s", kernel, problem, schedule,
+                        wrong, origins[program->origin].advice);
+}
+
 static enum clnorm_status create_kernel(struct clnorm_context *context,
                                         const struct clnorm__program *program,
                                         const struct clnorm_kernel *source,
@@ -166,9 +190,19 @@ static enum clnorm_status create_kernel(struct clnorm_context *context,
                                 "internal error: the kernel '%s' has an argument '%s' that "
                                 "the runtime does not know",
                                 source->name, source->argument[i]);
+    const char *const name = program->kernel[source->step];
+    cl_uint taken = 0;
     kernel->arguments = source->arguments;
-    kernel->kernel = clCreateKernel(program->opencl, source->name, &code);
-    return code == CL_SUCCESS ? CLNORM_OK : clnorm__fail_call(context, code, "clCreateKernel");
+    kernel->kernel = clCreateKernel(program->opencl, name, &code);
+    if (code == CL_INVALID_KERNEL_NAME)
+        return refuse_kernel(context, program, name, "is not in the program");
+    if (code == CL_SUCCESS)
+        code = clGetKernelInfo(kernel->kernel, CL_KERNEL_NUM_ARGS, sizeof taken, &taken, NULL);
+    if (code != CL_SUCCESS)
+        return clnorm__fail_call(context, code, "clCreateKernel");
+    return taken == source->arguments
+               ? CLNORM_OK
+               : refuse_kernel(context, program, name, "takes another number of arguments");
 }
 
 enum clnorm_status clnorm__kernels_create(struct clnorm_context *context,

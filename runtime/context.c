@@ -1,6 +1,8 @@
 #define _POSIX_C_SOURCE 200809L
 #include "context.h"
+#include "options.h"
 
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -64,6 +66,21 @@ static enum clnorm_status describe_device(struct clnorm_context *context, cl_dev
     return code == CL_SUCCESS ? CLNORM_OK : refuse_call(report, code, "clGetDeviceInfo");
 }
 
+/* Without a selector, the device that the bundle is for is the best. */
+static enum clnorm_status select_device(struct clnorm_context *context, const char *selector,
+                                        struct report report)
+{
+    char name[sizeof context->device.platform_name + sizeof context->device.device_name];
+    if (!selector && context->bundle) {
+        const char *const *const fact = context->bundle->manifest.fact;
+        snprintf(name, sizeof name, "%s %s", fact[CLNORM__KEY_PLATFORM_NAME],
+                 fact[CLNORM__KEY_DEVICE_NAME]);
+        if (clnorm__device_select(name, &context->device, NULL, 0) == CLNORM_OK)
+            return CLNORM_OK;
+    }
+    return clnorm__device_select(selector, &context->device, report.message, report.size);
+}
+
 /* Chooses the device and takes or makes the cl_context. */
 static enum clnorm_status open_device(struct clnorm_context *context,
                                       const struct clnorm_context_options *options,
@@ -76,8 +93,7 @@ static enum clnorm_status open_device(struct clnorm_context *context,
     if (status == CLNORM_OK && id)
         status = describe_device(context, id, report);
     else if (status == CLNORM_OK)
-        status = clnorm__device_select(options->device_selector, &context->device, report.message,
-                                       report.size);
+        status = select_device(context, options->device_selector, report);
     if (status != CLNORM_OK)
         return status;
     cl_int code;
@@ -125,11 +141,53 @@ static void read_build_facts(struct clnorm_context *context)
                                  : "-cl-std=CL1.2";
 }
 
+void clnorm__context_facts(const struct clnorm_context *context,
+                           const char *field[CLNORM__KEY_FIELD_COUNT])
+{
+    const struct clnorm_device *const d = &context->device;
+    field[CLNORM__KEY_FORMAT] = "";
+    field[CLNORM__KEY_LIBRARY] = clnorm_version();
+    field[CLNORM__KEY_OPTIONS] = context->build_options;
+    field[CLNORM__KEY_PLATFORM_NAME] = d->platform_name;
+    field[CLNORM__KEY_PLATFORM_VERSION] = d->platform_version;
+    field[CLNORM__KEY_DEVICE_NAME] = d->device_name;
+    field[CLNORM__KEY_DEVICE_VENDOR] = d->vendor;
+    field[CLNORM__KEY_DEVICE_VENDOR_ID] = context->device_vendor_id;
+    field[CLNORM__KEY_DEVICE_VERSION] = d->version;
+    field[CLNORM__KEY_DRIVER_VERSION] = d->driver;
+    field[CLNORM__KEY_OPENCL_C_VERSION] = context->opencl_c_version;
+    field[CLNORM__KEY_ADDRESS_BITS] = context->address_bits;
+}
+
+static enum clnorm_status open_bundle(struct clnorm_context *context,
+                                      const struct clnorm_context_options *options,
+                                      struct report report)
+{
+    context->bundle_only = options->bundle_only != 0;
+    if (!options->bundle && !options->bundle_bytes)
+        return options->bundle_only ? refuse(report, CLNORM_INVALID_ARGUMENT,
+                                             "options.bundle_only is set, but no bundle is given")
+                                    : CLNORM_OK;
+    return clnorm__bundle_open(options->bundle, options->bundle_bytes, options->bundle_size,
+                               &context->bundle, report.message, report.size);
+}
+
+static enum clnorm_status check_bundle(const struct clnorm_context *context, struct report report)
+{
+    const char *fact[CLNORM__KEY_FIELD_COUNT];
+    if (!context->bundle)
+        return CLNORM_OK;
+    clnorm__context_facts(context, fact);
+    return clnorm__bundle_check_device(context->bundle, fact, report.message, report.size);
+}
+
 static enum clnorm_status open_context(struct clnorm_context *context,
                                        const struct clnorm_context_options *options,
                                        struct report report)
 {
-    enum clnorm_status status = open_device(context, options, report);
+    enum clnorm_status status = open_bundle(context, options, report);
+    if (status == CLNORM_OK)
+        status = open_device(context, options, report);
     if (status != CLNORM_OK)
         return status;
     cl_int code;
@@ -142,6 +200,9 @@ static enum clnorm_status open_context(struct clnorm_context *context,
     if (options->kind != CLNORM_KIND_AUTO)
         context->device.target = target_as(options->kind, &context->device.target);
     read_build_facts(context);
+    status = check_bundle(context, report);
+    if (status != CLNORM_OK)
+        return status;
     status = clnorm__store_open(options, &context->store);
     if (status == CLNORM_OK && options->kind == CLNORM_KIND_AUTO) {
         const char *const directory = clnorm__store_directory(context->store);
@@ -151,21 +212,22 @@ static enum clnorm_status open_context(struct clnorm_context *context,
     return status == CLNORM_OK ? status : refuse(report, status, clnorm_status_text(status));
 }
 
+/* Sizes of struct clnorm_context_options in earlier versions. */
+static const size_t options_sizes[] = {offsetof(struct clnorm_context_options, bundle), 0};
+
 enum clnorm_status clnorm_context_create(const struct clnorm_context_options *options,
                                          struct clnorm_context **context, char *message,
                                          size_t size)
 {
-    const struct clnorm_context_options defaults = {.size = sizeof defaults};
+    struct clnorm_context_options all = {.size = sizeof all};
     const struct report report = {.message = message, .size = size};
     if (!context)
         return refuse(report, CLNORM_INVALID_ARGUMENT, "no place for the context given (NULL)");
     *context = NULL;
-    if (!options)
-        options = &defaults;
-    if (options->size != sizeof *options)
+    if (options && !clnorm__options_copy(&all, sizeof all, options, options_sizes))
         return refuse(report, CLNORM_INVALID_ARGUMENT,
                       "options.size must be sizeof(struct clnorm_context_options)");
-    if ((unsigned)options->kind >= CLNORM_KIND_COUNT)
+    if ((unsigned)all.kind >= CLNORM_KIND_COUNT)
         return refuse(report, CLNORM_INVALID_ARGUMENT, "options.kind is not of enum clnorm_kind");
     struct clnorm_context *const made = calloc(1, sizeof *made);
     if (!made)
@@ -175,7 +237,7 @@ enum clnorm_status clnorm_context_create(const struct clnorm_context_options *op
     pthread_mutex_init(&made->program_mutex, NULL);
     pthread_cond_init(&made->program_ready, NULL);
     pthread_mutex_init(&made->pool_mutex, NULL);
-    const enum clnorm_status status = open_context(made, options, report);
+    const enum clnorm_status status = open_context(made, &all, report);
     if (status != CLNORM_OK) {
         clnorm_context_release(made);
         return status;
@@ -190,6 +252,7 @@ void clnorm_context_release(struct clnorm_context *context)
         return;
     if (clnorm__process_is_own(&context->process)) { /* a forked child must not call into OpenCL */
         clnorm__programs_free(context);
+        clnorm__bundle_release(context->bundle);
         clnorm__pool_free(context);
         if (context->queue)
             clReleaseCommandQueue(context->queue);
@@ -198,6 +261,7 @@ void clnorm_context_release(struct clnorm_context *context)
         if (context->opencl)
             clReleaseContext(context->opencl);
     }
+    clnorm__bundle_close(context->bundle);
     clnorm__store_close(context->store);
     clnorm__tuning_close(context->tuning);
     clnorm__process_close(&context->process);
@@ -240,6 +304,7 @@ struct clnorm_statistics clnorm_context_statistics(const struct clnorm_context *
     pthread_mutex_lock(&c->program_mutex);
     s.memory_hits = c->memory_hits;
     s.builds = c->builds;
+    s.bundle_hits = c->bundle_hits;
     pthread_mutex_unlock(&c->program_mutex);
     pthread_mutex_lock(&c->pool_mutex);
     s.pool_bytes = c->pool_bytes;

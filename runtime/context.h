@@ -5,6 +5,7 @@
 #include <clnorm/clnorm.h>
 #include <pthread.h>
 
+#include "bundle.h"
 #include "process.h"
 #include "store.h"
 #include "tuning.h"
@@ -21,6 +22,8 @@ struct clnorm_context {
     cl_command_queue warm_queue; /* for first runs of kernels only */
     struct clnorm__process process;
     struct clnorm__store *store;
+    struct clnorm__bundle *bundle; /* NULL: none */
+    int bundle_only;
     struct clnorm__tuning *tuning; /* NULL when schedules are for another kind of device */
 
     pthread_mutex_t error_mutex;
@@ -29,7 +32,7 @@ struct clnorm_context {
     pthread_mutex_t program_mutex;
     pthread_cond_t program_ready;
     struct clnorm__program *programs;
-    uint64_t memory_hits, builds;
+    uint64_t memory_hits, builds, bundle_hits;
 
     pthread_mutex_t pool_mutex;
     struct clnorm__pooled *pool;
@@ -56,6 +59,12 @@ const char *clnorm__code_name(cl_int code);
 /* CLNORM_OK, or CLNORM_UNSUPPORTED in a child of the process that made the context. */
 enum clnorm_status clnorm__check_process(struct clnorm_context *context);
 
+/* ---- context.c ---- */
+
+/* What programs depend on, as fields of a key; PROBLEM and SOURCE are left alone. */
+void clnorm__context_facts(const struct clnorm_context *context,
+                           const char *field[CLNORM__KEY_FIELD_COUNT]);
+
 /* ---- device.c ---- */
 
 /* The facts of a device. Returns the OpenCL code of the first query that failed. */
@@ -75,13 +84,24 @@ void clnorm__pool_free(struct clnorm_context *context);
 
 /* ---- program.c ---- */
 
-/* A compiled problem: owned by the context, immutable once ready. */
+/* Who made the cl_program. */
+enum clnorm__origin {
+    CLNORM__BUILT,   /* clnorm, from the source or from its own store */
+    CLNORM__BUNDLED, /* it came in the context's bundle */
+    CLNORM__ADOPTED, /* the application handed it over */
+    CLNORM__ORIGIN_COUNT
+};
+
+/* A compiled problem, immutable once ready: owned by the context, or by its plan when adopted. */
 struct clnorm__program {
     struct clnorm__program *next;
     struct clnorm_problem problem;
     struct clnorm_schedule schedule;
     enum { CLNORM__BUILDING, CLNORM__READY, CLNORM__FAILED } state;
+    enum clnorm__origin origin;
+    size_t image; /* of the bundle it came in */
     struct clnorm_source source;
+    char kernel[CLNORM_STEP_COUNT][CLNORM_KERNEL_NAME_SIZE]; /* names in the cl_program */
     cl_program opencl;
 };
 
@@ -93,6 +113,19 @@ enum clnorm_status clnorm__program_get(struct clnorm_context *context,
                                        const struct clnorm_problem *problem,
                                        const struct clnorm_schedule *schedule,
                                        const struct clnorm__program **program);
+
+/*
+ * A program for a checked problem and schedule on the kernels of the application's cl_program,
+ * which is retained. Errors: CLNORM_INVALID_ARGUMENT (it is of another context or device, not
+ * built, or lacks a kernel), and those of warming up.
+ */
+enum clnorm_status clnorm__program_adopt(struct clnorm_context *context,
+                                         const struct clnorm_problem *problem,
+                                         const struct clnorm_schedule *schedule, cl_program opencl,
+                                         struct clnorm__program **program);
+
+/* For those that are adopted. */
+void clnorm__program_free(struct clnorm__program *program);
 
 void clnorm__programs_free(struct clnorm_context *context);
 

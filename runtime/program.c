@@ -1,7 +1,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "context.h"
+#include "binary.h"
 
 /* ---- From source or binary to a built cl_program ---- */
 
@@ -49,9 +49,7 @@ static enum clnorm_status build_from_source(struct clnorm_context *context,
                                             struct clnorm__program *p)
 {
     if (!context->device.compiler)
-        return clnorm__fail(context, CLNORM_UNSUPPORTED,
-                            "%s has no compiler: its programs must be made ahead of time",
-                            context->device.device_name);
+        return clnorm__bundle_lacks(context, &p->problem, &p->schedule);
     const char *const text = p->source.text;
     cl_int code;
     p->opencl = clCreateProgramWithSource(context->opencl, 1, (const char *[]){text},
@@ -63,24 +61,6 @@ static enum clnorm_status build_from_source(struct clnorm_context *context,
     return code == CL_SUCCESS ? CLNORM_OK : fail_build(context, p, code);
 }
 
-/* 1 when the driver took the binary. */
-static int build_from_binary(struct clnorm_context *context, struct clnorm__program *p,
-                             const void *binary, size_t size)
-{
-    const unsigned char *const bytes = binary;
-    cl_int taken = CL_SUCCESS, code;
-    p->opencl = clCreateProgramWithBinary(context->opencl, 1, &context->device.device, &size,
-                                          (const unsigned char *[]){bytes}, &taken, &code);
-    if (code == CL_SUCCESS && taken == CL_SUCCESS &&
-        clBuildProgram(p->opencl, 1, &context->device.device, context->build_options, NULL, NULL) ==
-            CL_SUCCESS)
-        return 1;
-    if (code == CL_SUCCESS)
-        release_program(p);
-    p->opencl = NULL;
-    return 0;
-}
-
 /* ---- The store ---- */
 
 static int make_key(struct clnorm_context *context, const struct clnorm__program *p,
@@ -88,23 +68,11 @@ static int make_key(struct clnorm_context *context, const struct clnorm__program
 {
     char problem[CLNORM_PROBLEM_TEXT_SIZE];
     clnorm_problem_format(&p->problem, problem);
-    const struct clnorm_device *const d = &context->device;
     const char *field[CLNORM__KEY_FIELD_COUNT] = {
-        [CLNORM__KEY_FORMAT] = "",
-        [CLNORM__KEY_LIBRARY] = "",
         [CLNORM__KEY_PROBLEM] = problem,
         [CLNORM__KEY_SOURCE] = p->source.text,
-        [CLNORM__KEY_OPTIONS] = context->build_options,
-        [CLNORM__KEY_PLATFORM_NAME] = d->platform_name,
-        [CLNORM__KEY_PLATFORM_VERSION] = d->platform_version,
-        [CLNORM__KEY_DEVICE_NAME] = d->device_name,
-        [CLNORM__KEY_DEVICE_VENDOR] = d->vendor,
-        [CLNORM__KEY_DEVICE_VENDOR_ID] = context->device_vendor_id,
-        [CLNORM__KEY_DEVICE_VERSION] = d->version,
-        [CLNORM__KEY_DRIVER_VERSION] = d->driver,
-        [CLNORM__KEY_OPENCL_C_VERSION] = context->opencl_c_version,
-        [CLNORM__KEY_ADDRESS_BITS] = context->address_bits,
     };
+    clnorm__context_facts(context, field);
     return clnorm__key_build(field, key);
 }
 
@@ -120,7 +88,8 @@ static enum clnorm_status load_stored(struct clnorm_context *context, struct cln
     size_t size;
     if (!clnorm__store_load(context->store, key, &payload, &size))
         return CLNORM_OK;
-    const int taken = build_from_binary(context, p, payload, size);
+    const int taken = clnorm__binary_load(context, payload, size, context->build_options,
+                                          &p->opencl) == CL_SUCCESS;
     free(payload);
     const enum clnorm_status status = taken ? clnorm__program_warm(context, p) : CLNORM_OK;
     if (status == CLNORM_OK && taken)
@@ -136,43 +105,66 @@ static enum clnorm_status load_stored(struct clnorm_context *context, struct cln
 static void save_binary(struct clnorm_context *context, const struct clnorm__program *p,
                         const struct clnorm__key *key)
 {
-    cl_uint devices = 0;
-    size_t size = 0;
-    if (clGetProgramInfo(p->opencl, CL_PROGRAM_NUM_DEVICES, sizeof devices, &devices, NULL) !=
-            CL_SUCCESS ||
-        devices == 0)
+    void *binary;
+    size_t size;
+    if (clnorm__binary_take(context, p->opencl, &binary, &size) != CLNORM_OK)
         return;
-    cl_device_id *const ids = calloc(devices, sizeof *ids);
-    size_t *const sizes = calloc(devices, sizeof *sizes);
-    unsigned char **const binaries = calloc(devices, sizeof *binaries);
-    cl_uint mine = 0;
-    if (ids && sizes && binaries &&
-        clGetProgramInfo(p->opencl, CL_PROGRAM_DEVICES, devices * sizeof *ids, ids, NULL) ==
-            CL_SUCCESS &&
-        clGetProgramInfo(p->opencl, CL_PROGRAM_BINARY_SIZES, devices * sizeof *sizes, sizes,
-                         NULL) == CL_SUCCESS) {
-        while (mine < devices && ids[mine] != context->device.device)
-            mine++;
-        size = mine < devices ? sizes[mine] : 0;
-    }
-    unsigned char *const binary = size ? malloc(size) : NULL;
-    if (binary) {
-        binaries[mine] = binary; /* NULL for the others: not wanted */
-        if (clGetProgramInfo(p->opencl, CL_PROGRAM_BINARIES, devices * sizeof *binaries, binaries,
-                             NULL) == CL_SUCCESS)
-            clnorm__store_save(context->store, key, binary, size);
-    }
+    clnorm__store_save(context->store, key, binary, size);
     free(binary);
-    free(binaries);
-    free(sizes);
-    free(ids);
 }
 
-/* ---- Building: emit, load or compile, warm up, store ---- */
+/* ---- The bundle ---- */
 
-static enum clnorm_status obtain(struct clnorm_context *context, struct clnorm__program *p)
+/* The kernels of the source under the names that a manifest has for them, in order. 0: it has more
+ * or fewer. */
+static int name_kernels(struct clnorm__program *p, const char *names)
+{
+    for (unsigned i = 0; i < CLNORM_STEP_COUNT; i++) {
+        if (p->source.kernels[i].arguments == 0)
+            continue;
+        const size_t length = strcspn(names, " ");
+        if (length == 0 || length >= sizeof p->kernel[i])
+            return 0;
+        memcpy(p->kernel[i], names, length);
+        p->kernel[i][length] = 0;
+        names += length + (names[length] == ' ');
+    }
+    return *names == 0;
+}
+
+static enum clnorm_status take_from_bundle(struct clnorm_context *context,
+                                           struct clnorm__program *p,
+                                           const struct clnorm__manifest_program *held)
+{
+    char digest[CLNORM__DIGEST_TEXT_SIZE], problem[CLNORM_PROBLEM_TEXT_SIZE];
+    clnorm__digest_text(p->source.text, p->source.length, digest);
+    p->origin = CLNORM__BUNDLED;
+    p->image = held->image;
+    if (strcmp(digest, held->text) != 0 || !name_kernels(p, held->kernels)) {
+        clnorm_problem_format(&p->problem, problem);
+        return clnorm__fail(context, CLNORM_UNSUPPORTED,
+                            "%s has '%s' made from another text than this clnorm emits: make the "
+                            "bundle again with this very library",
+                            context->bundle->name, problem);
+    }
+    enum clnorm_status status = clnorm__bundle_load(context, held->image, &p->opencl);
+    if (status == CLNORM_OK)
+        status = clnorm__program_warm(context, p);
+    pthread_mutex_lock(&context->program_mutex);
+    context->bundle_hits += status == CLNORM_OK;
+    pthread_mutex_unlock(&context->program_mutex);
+    return status;
+}
+
+/* ---- Building: emit; then the bundle, the store or the compiler; warm up, store ---- */
+
+/* From the store or the compiler. */
+static enum clnorm_status make(struct clnorm_context *context, struct clnorm__program *p)
 {
     struct clnorm__key key;
+    for (unsigned i = 0; i < CLNORM_STEP_COUNT; i++)
+        memcpy(p->kernel[i], p->source.kernels[i].name, sizeof p->kernel[i]);
+    p->origin = CLNORM__BUILT;
     if (!make_key(context, p, &key))
         return clnorm__fail(context, CLNORM_OUT_OF_MEMORY, "out of memory");
     enum clnorm_status status = load_stored(context, p, &key);
@@ -197,7 +189,14 @@ static enum clnorm_status build(struct clnorm_context *context, struct clnorm__p
         clnorm_source_emit(&p->problem, &p->schedule, &p->source, message, sizeof message);
     if (status != CLNORM_OK)
         return clnorm__fail(context, status, "%s", message);
-    status = obtain(context, p);
+    const struct clnorm__manifest_program *const held =
+        clnorm__bundle_find(context->bundle, &p->problem, &p->schedule);
+    if (held)
+        status = take_from_bundle(context, p, held);
+    else if (context->bundle_only)
+        status = clnorm__bundle_lacks(context, &p->problem, &p->schedule);
+    else
+        status = make(context, p);
     if (status != CLNORM_OK) {
         release_program(p);
         clnorm_source_free(&p->source);
@@ -274,13 +273,18 @@ enum clnorm_status clnorm__program_get(struct clnorm_context *context,
     return status;
 }
 
+void clnorm__program_free(struct clnorm__program *p)
+{
+    release_program(p);
+    clnorm_source_free(&p->source);
+    free(p);
+}
+
 void clnorm__programs_free(struct clnorm_context *context)
 {
     while (context->programs) {
         struct clnorm__program *const p = context->programs;
         context->programs = p->next;
-        release_program(p);
-        clnorm_source_free(&p->source);
-        free(p);
+        clnorm__program_free(p);
     }
 }

@@ -133,7 +133,7 @@ enum clnorm_status clnorm_plan_run(struct clnorm_plan *plan, cl_command_queue qu
     if (!plan)
         return CLNORM_INVALID_ARGUMENT;
     struct clnorm_context *const context = plan->context;
-    const struct clnorm_problem *const problem = &plan->program->problem;
+    const struct clnorm_problem *const problem = &plan->problem;
     struct run run = {.plan = plan, .queue = queue};
     if (waits == 0)
         wait = NULL;

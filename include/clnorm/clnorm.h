@@ -104,13 +104,27 @@ struct clnorm_context_options {
     uint64_t cache_limit; /* bytes on disk before the least recently used go; 0: 256 MiB */
     struct clnorm_blob_store store; /* used instead of the disk when get or set is not NULL */
     enum clnorm_kind kind;          /* schedules for this kind of device; 0: what the device is */
+    /*
+     * A bundle of programs made ahead of time (clnorm_bundle_write, `clnorm compile`): the path of
+     * its file, or the bytes themselves, which must stay as they are until the context is released.
+     * Plans take their programs from it where it has them, and else from cache and compiler. A
+     * bundle is code that will run: give only one you trust. Without device, device_selector and
+     * context, the device it was made for is chosen where this machine has it.
+     */
+    const char *bundle;
+    const void *bundle_bytes; /* used when bundle is NULL */
+    size_t bundle_size;
+    uint32_t bundle_only; /* 1: plans whose program the bundle lacks fail, even where cache or
+                             compiler would do: how to test on any machine what is shipped */
 };
 
 /*
  * Makes a context. options NULL: the best device (GPU before CPU before accelerator; one with a
  * compiler first), default cache. Release with clnorm_context_release. On failure *context is NULL
  * and message[size] (may be NULL with size 0) says why. Errors: CLNORM_INVALID_ARGUMENT,
- * CLNORM_NO_DEVICE, CLNORM_OUT_OF_MEMORY, CLNORM_DEVICE_FAILED.
+ * CLNORM_NO_DEVICE, CLNORM_OUT_OF_MEMORY, CLNORM_DEVICE_FAILED; about the bundle CLNORM_IO_FAILED
+ * (it cannot be read, is damaged or is none) and CLNORM_UNSUPPORTED (it was made for another
+ * device, driver, platform or version of clnorm: all must be the same).
  */
 CLNORM_API enum clnorm_status clnorm_context_create(const struct clnorm_context_options *options,
                                                     struct clnorm_context **context, char *message,
@@ -148,6 +162,7 @@ struct clnorm_statistics {
     uint64_t tuning_hits;    /* schedules taken from tuning */
     uint64_t tuning_ignored; /* lines of the tuning file (or the whole of it) that could not be
                                 used, and schedules there that a problem could not take */
+    uint64_t bundle_hits;    /* programs taken from the bundle */
 };
 CLNORM_API struct clnorm_statistics clnorm_context_statistics(const struct clnorm_context *context);
 
@@ -155,16 +170,29 @@ CLNORM_API struct clnorm_statistics clnorm_context_statistics(const struct clnor
 
 struct clnorm_plan_options {
     size_t size;                            /* sizeof(struct clnorm_plan_options); required */
-    const struct clnorm_schedule *schedule; /* NULL: from tuning, else the library's choice;
-                                               copied */
+    const struct clnorm_schedule *schedule; /* NULL: the bundle's, else from tuning, else the
+                                               library's choice; copied */
+    /*
+     * A program of yours, built for the context's device in its cl_context, that has the kernels of
+     * the problem among others: made from the text of clnorm_image_join, or from a binary of such a
+     * text, as an FPGA's image is. Retained. NULL: clnorm gets its own. Kernels are found by the
+     * names that clnorm_image_kernel gives, so that kernels of another problem, schedule or version
+     * are never run for these. `schedule` is the one the text was emitted under; NULL: the
+     * library's choice for this device, whatever tuning says.
+     */
+    cl_program program;
 };
 
 /*
- * Makes a plan: emits source, gets the program from memory, disk or the compiler, and warms it up,
- * so that the first run is as fast as any other. May compile for a second. options may be NULL.
- * Release with clnorm_plan_release, before the context. Errors: CLNORM_INVALID_ARGUMENT,
- * CLNORM_UNSUPPORTED (f64 without cl_khr_fp64; no compiler), CLNORM_OUT_OF_MEMORY,
- * CLNORM_BUILD_FAILED, CLNORM_DEVICE_FAILED.
+ * Makes a plan: emits source, gets the program from memory, the bundle, disk or the compiler, and
+ * warms it up, so that the first run is as fast as any other. May compile for a second. A program
+ * of the bundle serves when its problem is this one, or has `?` where this one has a number; the
+ * one with the fewest `?` does. Given a schedule, it must be of this very problem and schedule.
+ * options may be NULL. Release with clnorm_plan_release, before the context. Errors:
+ * CLNORM_INVALID_ARGUMENT, CLNORM_UNSUPPORTED (f64 without cl_khr_fp64; no compiler, or only the
+ * bundle to be used, and the bundle lacks it: the detail has the command that adds it),
+ * CLNORM_OUT_OF_MEMORY, CLNORM_BUILD_FAILED, CLNORM_DEVICE_FAILED (also: the driver refuses what
+ * the bundle has).
  */
 CLNORM_API enum clnorm_status clnorm_plan_create(struct clnorm_context *context,
                                                  const struct clnorm_problem *problem,
@@ -390,6 +418,44 @@ clnorm_tuning_visit(const char *directory,
  * CLNORM_INVALID_ARGUMENT (a relative directory, NULL), CLNORM_IO_FAILED.
  */
 CLNORM_API enum clnorm_status clnorm_tuning_clear(const char *directory, size_t *removed);
+
+/* ---- Bundles: programs made ahead of time, in one file ---- */
+
+/*
+ * Writes the programs of plans of this context into a bundle, which context options can name later,
+ * on this device or one that is the same in all its strings, its driver's and its platform's. A
+ * plan's program is the one that serves it, which may have `?` where the problem has numbers. Plans
+ * on one cl_program (options.program) share one binary there. The file is complete or as it was
+ * before. Errors: CLNORM_INVALID_ARGUMENT, CLNORM_IO_FAILED, CLNORM_OUT_OF_MEMORY,
+ * CLNORM_UNSUPPORTED (more than 1 GiB), CLNORM_DEVICE_FAILED (the driver gives no binary).
+ */
+CLNORM_API enum clnorm_status clnorm_bundle_write(struct clnorm_context *context,
+                                                  struct clnorm_plan *const *plans, size_t count,
+                                                  const char *path);
+
+/* A program in a bundle. */
+struct clnorm_bundle_entry {
+    const char *library; /* clnorm_version() of the library that wrote the bundle */
+    const char *platform, *device, *driver;
+    const struct clnorm_problem *problem; /* serves every extent where it has `?` */
+    const struct clnorm_schedule *schedule;
+    const char *kernels;  /* their names, a blank between them, in the order of enum clnorm_step */
+    size_t image;         /* number of the binary it is in, from 0 */
+    uint64_t image_bytes; /* size of that binary */
+    const char *image_digest; /* its XXH3-128, in hexadecimal */
+    int valid;                /* 0: this library emits another text for it, and would not use it */
+};
+
+/*
+ * Calls visit for each program of the bundle in a file, which is checked byte for byte first; a
+ * visit that returns other than 0 ends it. Errors, with one line in message[size]:
+ * CLNORM_INVALID_ARGUMENT (NULL), CLNORM_IO_FAILED and CLNORM_UNSUPPORTED as for a context given
+ * the bundle, but for its device, CLNORM_OUT_OF_MEMORY.
+ */
+CLNORM_API enum clnorm_status
+clnorm_bundle_visit(const char *path,
+                    int (*visit)(void *user, const struct clnorm_bundle_entry *entry), void *user,
+                    char *message, size_t size);
 
 #ifdef __cplusplus
 }

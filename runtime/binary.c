@@ -1,0 +1,89 @@
+#include "binary.h"
+
+#include <stdlib.h>
+
+/* What the driver says about each of a program's devices. */
+struct listing {
+    cl_uint count;
+    cl_device_id *ids;
+    size_t *sizes;
+    unsigned char **binaries; /* where to put each; NULL: not wanted */
+};
+
+static enum clnorm_status read_listing(cl_program program, struct listing *listing)
+{
+    cl_int code = clGetProgramInfo(program, CL_PROGRAM_NUM_DEVICES, sizeof listing->count,
+                                   &listing->count, NULL);
+    if (code != CL_SUCCESS || listing->count == 0)
+        return CLNORM_DEVICE_FAILED;
+    const size_t count = listing->count;
+    listing->ids = calloc(count, sizeof *listing->ids);
+    listing->sizes = calloc(count, sizeof *listing->sizes);
+    listing->binaries = calloc(count, sizeof *listing->binaries);
+    if (!listing->ids || !listing->sizes || !listing->binaries)
+        return CLNORM_OUT_OF_MEMORY;
+    code = clGetProgramInfo(program, CL_PROGRAM_DEVICES, count * sizeof *listing->ids, listing->ids,
+                            NULL);
+    if (code == CL_SUCCESS)
+        code = clGetProgramInfo(program, CL_PROGRAM_BINARY_SIZES, count * sizeof *listing->sizes,
+                                listing->sizes, NULL);
+    return code == CL_SUCCESS ? CLNORM_OK : CLNORM_DEVICE_FAILED;
+}
+
+/* The binary of the device with this number. */
+static enum clnorm_status read_binary(cl_program program, struct listing *listing, cl_uint mine,
+                                      void **binary, size_t *size)
+{
+    if (mine == listing->count || listing->sizes[mine] == 0)
+        return CLNORM_DEVICE_FAILED;
+    unsigned char *const bytes = malloc(listing->sizes[mine]);
+    if (!bytes)
+        return CLNORM_OUT_OF_MEMORY;
+    listing->binaries[mine] = bytes;
+    if (clGetProgramInfo(program, CL_PROGRAM_BINARIES, listing->count * sizeof *listing->binaries,
+                         listing->binaries, NULL) != CL_SUCCESS) {
+        free(bytes);
+        return CLNORM_DEVICE_FAILED;
+    }
+    *binary = bytes;
+    *size = listing->sizes[mine];
+    return CLNORM_OK;
+}
+
+enum clnorm_status clnorm__binary_take(const struct clnorm_context *context, cl_program program,
+                                       void **binary, size_t *size)
+{
+    struct listing listing = {0};
+    enum clnorm_status status = read_listing(program, &listing);
+    cl_uint mine = 0;
+    while (status == CLNORM_OK && mine < listing.count &&
+           listing.ids[mine] != context->device.device)
+        mine++;
+    if (status == CLNORM_OK)
+        status = read_binary(program, &listing, mine, binary, size);
+    free(listing.binaries);
+    free(listing.sizes);
+    free(listing.ids);
+    return status;
+}
+
+cl_int clnorm__binary_load(const struct clnorm_context *context, const void *binary, size_t size,
+                           const char *options, cl_program *program)
+{
+    const unsigned char *const bytes = binary;
+    const cl_device_id device = context->device.device;
+    cl_int taken = CL_SUCCESS, code;
+    cl_program made = clCreateProgramWithBinary(context->opencl, 1, &device, &size,
+                                                (const unsigned char *[]){bytes}, &taken, &code);
+    *program = NULL;
+    if (code != CL_SUCCESS)
+        return code;
+    code = taken;
+    if (code == CL_SUCCESS)
+        code = clBuildProgram(made, 1, &device, options, NULL, NULL);
+    if (code != CL_SUCCESS)
+        clReleaseProgram(made);
+    else
+        *program = made;
+    return code;
+}

@@ -1,0 +1,17 @@
+/* Device binaries: out of a built cl_program, and into one. */
+#ifndef CLNORM_RUNTIME_BINARY_H
+#define CLNORM_RUNTIME_BINARY_H
+
+#include "context.h"
+
+/* The binary of a built program for the context's device, malloc'd. CLNORM_DEVICE_FAILED (the driver
+ * gives none) or CLNORM_OUT_OF_MEMORY; the context's error is left alone. */
+enum clnorm_status clnorm__binary_take(const struct clnorm_context *context, cl_program program,
+                                       void **binary, size_t *size);
+
+/* Makes and builds a program from a binary; no compiler is needed. The OpenCL code of the call that
+ * failed; *program is then NULL. */
+cl_int clnorm__binary_load(const struct clnorm_context *context, const void *binary, size_t size,
+                           const char *options, cl_program *program);
+
+#endif
