@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
 """The clnorm command against NumPy in f64, and what it says about wrong usage and wrong files.
 
-    CLNORM=build/clnorm python3 tests/test_command.py
+    CLNORM=build/clnorm OFFLINE_COMPILER=build/offline_compiler python3 tests/test_command.py
 
-CLNORM names the command. One cache folder serves all tests, so that each program is compiled once.
+CLNORM names the command, OFFLINE_COMPILER what stands for a vendor's (tests/offline_compiler.c). One cache folder serves all tests, so that each program is compiled once.
 """
 import glob
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import unittest
 import numpy as np
 
 CLNORM = os.environ.get("CLNORM", "clnorm")
+OFFLINE_COMPILER = os.environ.get("OFFLINE_COMPILER", "offline_compiler")
 CACHE = tempfile.mkdtemp(prefix="clnorm-command-cache-")
 RANDOM = np.random.default_rng(20150211)
 EPSILON = 1e-5
@@ -421,7 +423,7 @@ class WrongFiles(CommandTest):
             ("--relu needs --y", [*backward, "--relu"]),
             ("--y needs --relu", [*backward, "--y", "x.npy"]),
             ("PROBLEM", ["emit", "forward nchw f32 2x"]),
-            ("PROBLEM is missing", ["emit"]),
+            ("PROBLEM... is missing", ["emit"]),
             ("put quotes", ["emit", "forward", "nchw", "f32", "2x3x4"]),
             ("--target: 'tpu'", ["emit", "forward nchw f32 2x3x4", "--target", "tpu"]),
             ("--schedule-index: '-1'", ["emit", "forward nchw f32 2x3x4", "--schedule-index", "-1"]),
@@ -429,6 +431,16 @@ class WrongFiles(CommandTest):
             ("replace the '?'", ["bench", "forward nchw f32 ?x3x4"]),
             ("ACTION is missing", ["cache"]),
             ("ACTION: 'burn'", ["cache", "burn"]),
+            ("-o is missing", ["compile", "infer nchw f32 ?x3x?"]),
+            ("one of the two", ["compile", "-o", "b.out"]),
+            ("one of the two", ["compile", "infer nchw f32 ?x3x?", "--image", "i", "--text", "t", "-o", "b.out"]),
+            ("--image needs --text", ["compile", "--image", "i", "-o", "b.out"]),
+            ("--text needs --image", ["compile", "--text", "t", "-o", "b.out"]),
+            ("f33", ["compile", "infer nchw f33 ?x3x?", "-o", "b.out"]),
+            ("name a file", ["compile", "infer nchw f32 ?x3x?", "-o", "-"]),
+            ("BUNDLE is missing", ["bundle", "list"]),
+            ("ACTION: 'clear'", ["bundle", "clear", "b"]),
+            ("--device is for verify", ["bundle", "list", "b", "--device", "0"]),
         ]:
             self.refuse(says, *arguments, status=2)
         self.refuse("lists them", *forward, "--device", "no such device")
@@ -438,7 +450,8 @@ class WrongFiles(CommandTest):
         self.refuse("No such file", "forward", "two\nlines.npy", "-o", "y.out")
 
     def test_no_platform(self):
-        for arguments in [["devices"], ["forward", "x.npy", "-o", "y.out"], ["check"], ["bench", "infer nchw f32 2x3x4"]]:
+        for arguments in [["devices"], ["forward", "x.npy", "-o", "y.out"], ["check"], ["bench", "infer nchw f32 2x3x4"],
+                          ["compile", "infer nchw f32 2x3x4", "-o", "b.out"]]:
             self.refuse("pocl-opencl-icd", *arguments, OCL_ICD_VENDORS="/nonexistent")
 
 
@@ -447,7 +460,7 @@ KERNEL = r"(?m)^kernel "
 
 class OtherCommands(CommandTest):
     def test_help_and_version(self):
-        commands = ["devices", "emit", "forward", "infer", "backward", "check", "bench", "cache"]
+        commands = ["devices", "emit", "forward", "infer", "backward", "check", "bench", "compile", "bundle", "cache"]
         overall = self.run_ok("--help").decode()
         self.assertRegex(self.run_ok("--version").decode(), r"^clnorm \d+\.\d+\.\d+\n$")
         for name in commands:
@@ -476,6 +489,11 @@ class OtherCommands(CommandTest):
         self.assertEqual(texts["cpu"], self.run_ok("emit", problem, OCL_ICD_VENDORS="/nonexistent"))
         self.assertEqual(texts["cpu"], self.run_ok("emit", problem, "--schedule-index", "0"))
         self.assertRegex(self.run_ok("emit", problem, "--device", "0").decode("ascii"), KERNEL)
+        image = self.run_ok("emit", "--image", problem, "infer nchw f32 ?x64x?", "--target", "gpu")
+        self.assertEqual(image.count(texts["gpu"]), 1)
+        self.assertEqual(image.count(self.run_ok("emit", "infer nchw f32 ?x64x?", "--target", "gpu")), 1)
+        self.assertEqual(len(re.findall(rb"(?m)^#define map map_[0-9a-f]{8}$", image)), 2)
+        self.assert_refused(clnorm("emit", "--image", problem, problem), 1, "the same")
 
     def test_cache(self):
         cache = self.path("cache")
@@ -502,6 +520,93 @@ class OtherCommands(CommandTest):
         self.assertEqual(self.run_ok("cache", "list", "--json", "--directory", cache), b"")
         nowhere = clnorm("cache", "list", CLNORM_CACHE_DIR="", XDG_CACHE_HOME="", HOME="")
         self.assert_refused(nowhere, 1, "no cache directory")
+
+    def read(self, name):
+        with open(self.path(name), "rb") as file:
+            return file.read()
+
+    def write(self, name, content):
+        with open(self.path(name), "wb") as file:
+            file.write(content)
+
+    def listed(self, bundle):
+        return [json.loads(line) for line in self.run_ok("bundle", "list", bundle, "--json").splitlines()]
+
+    def test_compile(self):
+        first, second, third = "infer nchw f32 ?x3x?", "moments nhwc f32 ?x3x?", "infer nchw f32 8x3x?"
+        out = self.run_ok("compile", first, second, "-o", "a.bundle").decode()
+        self.assertEqual(out.count("compiled, ") + out.count("from the cache, "), 2)
+        self.assertIn("2 programs, ", out)
+        entries = self.listed("a.bundle")
+        self.assertEqual([e["problem"] for e in entries], [first, second])
+        device = json.loads(self.run_ok("devices", "--json").splitlines()[0])
+        for index, entry in enumerate(entries):
+            for name in ["device", "driver", "platform"]:
+                self.assertEqual(entry[name], device[name])
+            self.assertEqual((entry["image"], entry["valid"]), (index, True))
+            self.assertRegex(entry["schedule"], "^cpu: walk=")
+        self.assertEqual([e["kernels"] for e in entries], ["map", "reduce finish fused"])
+        self.assertIn(b"2 programs in 2 images", self.run_ok("bundle", "list", "a.bundle"))
+        self.assertIn(b"2 programs checked, 0 of", self.run_ok("bundle", "verify", "a.bundle", "--device", "0"))
+
+        # What is asked for replaces, the rest is kept, also by a command that is stopped by an error.
+        out = self.run_ok("compile", third, first, "--add", "-o", "a.bundle", "--target", "gpu").decode()
+        self.assertIn(f"{second}: kept, ", out)
+        entries = self.listed("a.bundle")
+        self.assertEqual([e["problem"] for e in entries], [second, third, first])
+        self.assertEqual([e["schedule"][:4] for e in entries], ["cpu:", "gpu:", "gpu:"])
+        before = self.read("a.bundle")
+        self.assert_refused(clnorm("compile", "infer nchw f32 ?x0x?", "--add", "-o", "a.bundle", cwd=self.dir), 2, "x0x")
+        self.assertEqual(self.read("a.bundle"), before)
+        self.run_ok("compile", first, "-o", "a.bundle")  # without --add: anew
+        self.assertEqual([e["problem"] for e in self.listed("a.bundle")], [first])
+        self.assertEqual(os.listdir(self.dir), ["a.bundle"])
+
+    def test_wrong_bundles(self):
+        problem = "infer nchw f32 ?x3x?"
+        self.run_ok("compile", problem, "-o", "a.bundle")
+        whole = self.read("a.bundle")
+        for says, content in [("is not a bundle", b""), ("is not a bundle", b"x" * 100), ("is cut off", whole[:-1]),
+                              ("is damaged", whole[:-1] + bytes([whole[-1] ^ 1]))]:
+            self.write("b.bundle", content)
+            for arguments in [["bundle", "list", "b.bundle"], ["bundle", "verify", "b.bundle"],
+                              ["bundle", "verify", "b.bundle", "--device", "0"],
+                              ["compile", problem, "--add", "-o", "b.bundle"]]:
+                self.assert_refused(clnorm(*arguments, cwd=self.dir), 1, says)
+        self.assert_refused(clnorm("bundle", "list", "none", cwd=self.dir), 1, "No such file")
+        self.assert_refused(clnorm("compile", problem, "--add", "-o", "none", cwd=self.dir), 1, "--add: none cannot be read")
+        self.assert_refused(clnorm("compile", problem, "-o", "no/where", cwd=self.dir), 1, "no/where cannot be written")
+
+    def test_image(self):
+        problems = ["forward nchw f32 ?x3x? +scale", "infer nhwc f32 ?x3x?"]
+        text = b"kernel void map(global int *mine) { mine[0] = 1; }\n" + self.run_ok("emit", "--image", *problems, "--target", "gpu")
+        self.write("image.cl", text)
+        subprocess.run([OFFLINE_COMPILER, "image.cl", "image.bin"], cwd=self.dir, check=True)
+        image = ["compile", "--image", "image.bin", "--text", "image.cl", "-o", "a.bundle", "--device", "0"]
+        self.assertIn("in the image, ", self.run_ok(*image).decode())
+        entries = self.listed("a.bundle")
+        self.assertEqual([e["problem"] for e in entries], problems)
+        self.assertEqual([e["image"] for e in entries], [0, 0])
+        for entry in entries:
+            self.assertRegex(entry["kernels"], r"^(\w+_[0-9a-f]{8} ?)+$")
+            self.assertRegex(entry["schedule"], "^gpu: walk=")
+        self.assertIn(b"0 of another", self.run_ok("bundle", "verify", "a.bundle", "--device", "0"))
+
+        os.remove(self.path("a.bundle"))
+        for says, name, content in [
+            ("does not take", "image.bin", b"rubbish"), ("does not take", "image.bin", b""),
+            ("has none of clnorm's programs", "image.cl", b"kernel void f(void) {}\n"),
+            ("clnorm 99.0 emitted", "image.cl", text.replace(b"// clnorm 0", b"// clnorm 99.0\n")),
+            ("dance", "image.cl", text.replace(b"// infer", b"// dance")),
+            ("is not in the program", "image.cl", text.replace(b"block=", b"block=1")),
+            ("is not in the program", "image.cl", self.run_ok("emit", "--image", problems[0] + " +relu")),
+        ]:
+            kept = self.read(name)
+            self.write(name, content)
+            self.assert_refused(clnorm(*image, cwd=self.dir), 1, says)
+            self.write(name, kept)
+        self.assertFalse(os.path.exists(self.path("a.bundle")))
+        self.run_ok(*image)
 
     def test_bench(self):
         scratch = self.path("scratch")

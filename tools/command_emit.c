@@ -3,20 +3,24 @@
 #include "message.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 struct settings {
-    const char *problem, *device;
-    int target;
+    struct option_list problems;
+    const char *device;
+    int target, image;
     unsigned index;
 };
 
 static const struct option options[] = {
-    {"PROBLEM", OPTION_TEXT, offsetof(struct settings, problem), "P",
-     .help = "what to compute, in quotes", .required = 1},
+    {"PROBLEM...", OPTION_LIST, offsetof(struct settings, problems), "P",
+     .help = "what to compute, in quotes; several with --image", .required = 1},
     {"--target", OPTION_CHOICE, offsetof(struct settings, target), "cpu|gpu|fpga",
      .help = "a plain device of this kind (default cpu)", .choices = option_kinds},
     {"--device", OPTION_TEXT, offsetof(struct settings, device), "D",
      .help = "a device of this machine: its real limits"},
+    {"--image", OPTION_FLAG, offsetof(struct settings, image), "",
+     .help = "for one binary that holds all problems: kernels have names of their own"},
     {"--schedule-index", OPTION_COUNT, offsetof(struct settings, index), "K",
      .help = "0 is the schedule the library chooses; 1, 2, ... are the others",
      .expects = "a number from 0 to 999", .low = 0, .high = 999},
@@ -38,43 +42,89 @@ static int find_target(const struct settings *settings, struct clnorm_target *ta
     return status;
 }
 
-static int emit(const struct settings *settings)
+/* The text of one problem. */
+static int emit_one(const struct settings *settings, const struct clnorm_target *target,
+                    const char *text, struct clnorm_source *source)
 {
     char message[512];
     struct clnorm_problem problem;
-    if (clnorm_problem_parse(settings->problem, &problem, message, sizeof message) != CLNORM_OK)
-        return fail(WRONG_USAGE, "PROBLEM: %s", message);
-    struct clnorm_target target;
-    const int status = find_target(settings, &target);
-    if (status != DONE)
-        return status;
     struct clnorm_schedule schedule;
-    if (!clnorm_schedule_choose(&problem, &target, settings->index, &schedule))
+    if (clnorm_problem_parse(text, &problem, message, sizeof message) != CLNORM_OK)
+        return fail(WRONG_USAGE, "PROBLEM: %s", message);
+    if (!clnorm_schedule_choose(&problem, target, settings->index, &schedule))
         return fail(WRONG_USAGE,
                     "--schedule-index: this problem has no schedule %u here; try a smaller number",
                     settings->index);
-    struct clnorm_source source;
     const enum clnorm_status emitted =
-        clnorm_source_emit(&problem, &schedule, &source, message, sizeof message);
+        clnorm_source_emit(&problem, &schedule, source, message, sizeof message);
     if (emitted != CLNORM_OK)
-        return fail(WORK_FAILED, "cannot emit '%s': %s: %s", settings->problem,
-                    clnorm_status_text(emitted), message);
-    fwrite(source.text, 1, source.length, stdout);
-    clnorm_source_free(&source);
-    return finish_output();
+        return fail(WORK_FAILED, "cannot emit '%s': %s: %s", text, clnorm_status_text(emitted),
+                    message);
+    return DONE;
+}
+
+static void print_text(struct clnorm_source *source)
+{
+    fwrite(source->text, 1, source->length, stdout);
+    clnorm_source_free(source);
+}
+
+/* Prints the texts of all problems, joined. `sources` has room for them. */
+static int emit_image(const struct settings *settings, const struct clnorm_target *target,
+                      struct clnorm_source *sources)
+{
+    const size_t count = settings->problems.count;
+    char message[512];
+    struct clnorm_source image;
+    int status = DONE;
+    for (size_t i = 0; status == DONE && i < count; i++)
+        status = emit_one(settings, target, settings->problems.items[i], &sources[i]);
+    if (status == DONE &&
+        clnorm_image_join(sources, count, &image, message, sizeof message) != CLNORM_OK)
+        status = fail(WORK_FAILED, "cannot join the texts: %s", message);
+    for (size_t i = 0; i < count; i++)
+        clnorm_source_free(&sources[i]);
+    if (status == DONE)
+        print_text(&image);
+    return status;
+}
+
+static int emit(const struct settings *settings, const struct clnorm_target *target)
+{
+    if (!settings->image) {
+        struct clnorm_source source;
+        const int status = emit_one(settings, target, settings->problems.items[0], &source);
+        if (status == DONE)
+            print_text(&source);
+        return status;
+    }
+    struct clnorm_source *const sources = calloc(settings->problems.count, sizeof *sources);
+    if (!sources)
+        return fail(WORK_FAILED, "out of memory; free some and try again");
+    const int status = emit_image(settings, target, sources);
+    free(sources);
+    return status;
 }
 
 static int run(const struct command *self, int argc, char **argv)
 {
     struct settings settings = {0};
-    const int status = options_parse(self, argc, argv, &settings);
-    return status == DONE ? emit(&settings) : status;
+    struct clnorm_target target;
+    int status = options_parse(self, argc, argv, &settings);
+    if (status == DONE && settings.problems.count > 1 && !settings.image)
+        return fail(WRONG_USAGE,
+                    "'%s' is one argument too many; put quotes around a problem, or give --image "
+                    "to join several",
+                    settings.problems.items[1]);
+    if (status == DONE)
+        status = find_target(&settings, &target);
+    return status == DONE ? emit(&settings, &target) : status;
 }
 
 const struct command command_emit = {
     .name = "emit",
     .summary = "print the OpenCL C of a problem",
-    .synopsis = "PROBLEM [--target cpu|gpu|fpga] [--device D] [--schedule-index K]",
+    .synopsis = "PROBLEM... [--image] [--target cpu|gpu|fpga] [--device D] [--schedule-index K]",
     .text =
         "Prints the kernels the library would compile: OpenCL C 1.2, the same bytes on any "
         "machine.\n"

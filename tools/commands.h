@@ -12,6 +12,8 @@ extern const struct command command_backward;
 extern const struct command command_check;
 extern const struct command command_bench;
 extern const struct command command_tune;
+extern const struct command command_compile;
+extern const struct command command_bundle;
 extern const struct command command_cache;
 
 #define ROWS(table) (sizeof(table) / sizeof((table)[0]))

@@ -57,17 +57,22 @@ static int no_device(const char *selector)
 int context_open(const char *selector, enum clnorm_kind kind, const char *cache_directory,
                  struct clnorm_context **context)
 {
-    char message[1024] = "";
     const struct clnorm_context_options options = {
         .size = sizeof options,
         .device_selector = selector,
         .kind = kind,
         .cache_directory = cache_directory,
     };
+    return context_open_with(&options, context);
+}
+
+int context_open_with(const struct clnorm_context_options *options, struct clnorm_context **context)
+{
+    char message[1024] = "";
     const enum clnorm_status status =
-        clnorm_context_create(&options, context, message, sizeof message);
+        clnorm_context_create(options, context, message, sizeof message);
     if (status == CLNORM_NO_DEVICE)
-        return no_device(selector);
+        return no_device(options->device_selector);
     if (status != CLNORM_OK)
         return fail(WORK_FAILED, "cannot use the device: %s: %s", clnorm_status_text(status),
                     message);

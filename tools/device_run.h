@@ -33,6 +33,10 @@ struct device_run {
 int context_open(const char *selector, enum clnorm_kind kind, const char *cache_directory,
                  struct clnorm_context **context);
 
+/* The same by options of all kinds. */
+int context_open_with(const struct clnorm_context_options *options,
+                      struct clnorm_context **context);
+
 /* fail's line when the machine has no device at all: what to install. */
 int no_driver_fail(void);
 
