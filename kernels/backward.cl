@@ -51,10 +51,10 @@ void finish(
     global const real *parts, const ulong parts_offset, const ulong sets)
 {
 #include "backward_values.cl"
-    const ulong channel = get_global_id(0) * WIDE;
-    if (channel < CHANNELS)
+    const ulong chan = get_global_id(0) * WIDE;
+    if (chan < CHANNELS)
         finish_channels(
-            r, parts + parts_offset, sets, channel, min(CHANNELS - channel, (ulong)WIDE));
+            r, parts + parts_offset, sets, chan, min(CHANNELS - chan, (ulong)WIDE));
 }
 #endif
 #if SPLIT && MAP

@@ -56,9 +56,9 @@ ulong tile_distance(const extents e)
 #if DOT
 
 // A parameter of the channel, the same in each lane.
-reals channel_load(global const real *parameter, const ulong channel)
+reals channel_load(global const real *parameter, const ulong chan)
 {
-    return (reals)(parameter[channel]);
+    return (reals)(parameter[chan]);
 }
 #endif
 #if MAP && !GROUP_WALK

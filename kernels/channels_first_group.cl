@@ -28,20 +28,20 @@ void place_next(place *p)
 
 void reduce_tile(const sources from, global real *parts, const extents e, local record *scratch)
 {
-    const ulong channel = get_group_id(0);
+    const ulong chan = get_group_id(0);
     const ulong n_first = get_group_id(1) * e.batch_step;
     const ulong n_last = min(n_first + e.batch_step, e.batch);
     const ulong s_first = get_group_id(2) * e.spatial_step;
     const ulong s_last = min(s_first + e.spatial_step, e.spatial);
     const uint item = get_local_id(0);
     place p = place_start(n_last - n_first, (s_last - s_first) / LANES);
-    const ulong start = ((n_first + p.row) * CHANNELS + channel) * e.spatial + s_first;
+    const ulong start = ((n_first + p.row) * CHANNELS + chan) * e.spatial + s_first;
     tally t = tally_start(
-        from, channel,
+        from, chan,
         item < p.count ? load_values(from, start + p.column * LANES) : no_values());
     uint open = 0, most = FIRST_BLOCK;
     for (ulong i = item; i < p.count; i += GROUP) {
-        const ulong row = (n_first + p.row) * CHANNELS + channel;
+        const ulong row = (n_first + p.row) * CHANNELS + chan;
         tally_add(&t, load_values(from, row * e.spatial + s_first + p.column * LANES));
         if (++open == most) {
             tally_close(&t, open);
@@ -54,22 +54,22 @@ void reduce_tile(const sources from, global real *parts, const extents e, local 
     scratch[item] = tally_total(&t);
     fold_group(scratch, item);
     if (item == 0)
-        record_store(scratch[0], parts, part_index(), channel, 1);
+        record_store(scratch[0], parts, part_index(), chan, 1);
 }
 #endif
 #if MAP
 
 void map_tile(const targets t, const extents e)
 {
-    const ulong channel = get_group_id(0);
+    const ulong chan = get_group_id(0);
     const ulong n_first = get_group_id(1) * e.batch_step;
     const ulong n_last = min(n_first + e.batch_step, e.batch);
     const ulong s_first = get_group_id(2) * e.spatial_step;
     const ulong s_last = min(s_first + e.spatial_step, e.spatial);
     place p = place_start(n_last - n_first, (s_last - s_first) / LANES);
-    const constants k = constants_load(t, channel);
+    const constants k = constants_load(t, chan);
     for (ulong i = get_local_id(0); i < p.count; i += GROUP) {
-        const ulong row = (n_first + p.row) * CHANNELS + channel;
+        const ulong row = (n_first + p.row) * CHANNELS + chan;
         map_values(t, k, row * e.spatial + s_first + p.column * LANES);
         place_next(&p);
     }

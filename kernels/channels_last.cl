@@ -45,20 +45,20 @@ ulong tile_distance(const extents e)
 #endif
 #if DOT
 
-// A parameter of the channels from `channel` on, one in each lane.
-reals channel_load(global const real *parameter, const ulong channel)
+// A parameter of the channels from `chan` on, one in each lane.
+reals channel_load(global const real *parameter, const ulong chan)
 {
 #if GROUP_WALK
-    return parameter[min(channel, (ulong)CHANNELS - 1)];
+    return parameter[min(chan, (ulong)CHANNELS - 1)];
 #elif SCALAR
-    return parameter[channel];
+    return parameter[chan];
 #elif NARROW
     real lane[LANES];
     for (int i = 0; i < LANES; i++)
-        lane[i] = parameter[(channel + i) % CHANNELS];
+        lane[i] = parameter[(chan + i) % CHANNELS];
     return *(const loose_reals *)lane;
 #else
-    return *(global const loose_reals *)(parameter + channel);
+    return *(global const loose_reals *)(parameter + chan);
 #endif
 }
 #endif

@@ -4,16 +4,16 @@
 void reduce_tile(const sources from, global real *parts, const extents e, local record *scratch)
 {
     const uint item = get_local_id(0);
-    const ulong channel = tile_first(e) + item % TILE;
+    const ulong chan = tile_first(e) + item % TILE;
     const ulong first = get_group_id(2) * e.rows_step;
-    const ulong last = channel < CHANNELS ? min(first + e.rows_step, e.rows) : 0;
+    const ulong last = chan < CHANNELS ? min(first + e.rows_step, e.rows) : 0;
     const ulong start = first + item / TILE;
     tally t = tally_start(
-        from, channel,
-        start < last ? load_values(from, start * CHANNELS + channel) : no_values());
+        from, chan,
+        start < last ? load_values(from, start * CHANNELS + chan) : no_values());
     uint open = 0, most = FIRST_BLOCK;
     for (ulong row = start; row < last; row += GROUP / TILE) {
-        tally_add(&t, load_values(from, row * CHANNELS + channel));
+        tally_add(&t, load_values(from, row * CHANNELS + chan));
         if (++open == most) {
             tally_close(&t, open);
             open = 0;
@@ -23,8 +23,8 @@ void reduce_tile(const sources from, global real *parts, const extents e, local 
     tally_close(&t, open);
     scratch[item] = tally_total(&t);
     fold_group(scratch, item);
-    if (item < TILE && channel < CHANNELS)
-        record_store(scratch[item], parts, get_group_id(2), channel, 1);
+    if (item < TILE && chan < CHANNELS)
+        record_store(scratch[item], parts, get_group_id(2), chan, 1);
 }
 #endif
 #if MAP
@@ -32,11 +32,11 @@ void reduce_tile(const sources from, global real *parts, const extents e, local 
 void map_tile(const targets t, const extents e)
 {
     const uint item = get_local_id(0);
-    const ulong channel = tile_first(e) + item % TILE;
+    const ulong chan = tile_first(e) + item % TILE;
     const ulong first = get_group_id(2) * e.rows_step;
-    const ulong last = channel < CHANNELS ? min(first + e.rows_step, e.rows) : 0;
-    const constants k = constants_load(t, channel);
+    const ulong last = chan < CHANNELS ? min(first + e.rows_step, e.rows) : 0;
+    const constants k = constants_load(t, chan);
     for (ulong row = first + item / TILE; row < last; row += GROUP / TILE)
-        map_values(t, k, row * CHANNELS + channel);
+        map_values(t, k, row * CHANNELS + chan);
 }
 #endif

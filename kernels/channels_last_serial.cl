@@ -55,24 +55,24 @@ pointer fetch_next(const sources from, const pointer p, const uint vectors)
 // it, and may overlap the one before.
 void reduce_tile(const sources from, global real *parts, const extents e)
 {
-    const ulong channel = tile_first(e);
-    const uint width = tile_last(e) - channel, vectors = (width + LANES - 1) / LANES;
+    const ulong chan = tile_first(e);
+    const uint width = tile_last(e) - chan, vectors = (width + LANES - 1) / LANES;
     const ulong first = get_group_id(2) * e.rows_step, last = min(first + e.rows_step, e.rows);
     tally t[TALLIES];
     for (uint i = 0; i < vectors; i++) {
-        const ulong c = channel + min(i * LANES, width - LANES);
+        const ulong c = chan + min(i * LANES, width - LANES);
         t[i] = tally_start(
             from, c, first < last ? load_values(from, first * CHANNELS + c) : no_values());
     }
 #if FETCHES
-    pointer p = {(first + AHEAD) * CHANNELS + channel, 0};
+    pointer p = {(first + AHEAD) * CHANNELS + chan, 0};
 #endif
     uint most = FIRST_BLOCK;
     for (ulong row = first; row < last;) {
         const ulong begin = row, stop = min(row + most, last);
         for (; row + ABREAST <= stop; row += ABREAST)
             for (uint i = 0; i < vectors; i++) {
-                ulong at = row * CHANNELS + channel + min(i * LANES, width - LANES);
+                ulong at = row * CHANNELS + chan + min(i * LANES, width - LANES);
                 for (uint j = 0; j < ABREAST; j++, at += CHANNELS) {
 #if FETCHES
                     p = fetch_next(from, p, vectors);
@@ -82,7 +82,7 @@ void reduce_tile(const sources from, global real *parts, const extents e)
             }
         for (; row < stop; row++)
             for (uint i = 0; i < vectors; i++) {
-                const ulong at = row * CHANNELS + channel + min(i * LANES, width - LANES);
+                const ulong at = row * CHANNELS + chan + min(i * LANES, width - LANES);
                 tally_add(&t[i], load_values(from, at));
             }
         for (uint i = 0; i < vectors; i++)
@@ -90,7 +90,7 @@ void reduce_tile(const sources from, global real *parts, const extents e)
         most = BLOCK;
     }
     for (uint i = 0; i < vectors; i++) {
-        const ulong c = channel + min(i * LANES, width - LANES);
+        const ulong c = chan + min(i * LANES, width - LANES);
         record_store(tally_total(&t[i]), parts, get_group_id(2), c, LANES);
     }
 }
@@ -126,18 +126,18 @@ void map_columns(
 // The table has the tile's channels as often as they fit, and once more for LANES - 1 columns.
 void map_tile(const targets t, const extents e)
 {
-    const ulong channel = tile_first(e);
-    const uint width = tile_last(e) - channel, circle = (TABLE - LANES + 1) / width * width;
+    const ulong chan = tile_first(e);
+    const uint width = tile_last(e) - chan, circle = (TABLE - LANES + 1) / width * width;
     const ulong first = map_part() * e.rows_step, last = min(first + e.rows_step, e.rows);
     table of;
     for (uint i = 0; i < width; i += WIDE)
-        table_set(&of, i, factors_of(t, channel + i, min(width - i, (uint)WIDE)));
+        table_set(&of, i, factors_of(t, chan + i, min(width - i, (uint)WIDE)));
     for (uint i = width; i < circle + LANES - 1; i++)
         table_repeat(&of, i, i - width);
     if (width == CHANNELS)
         map_columns(t, &of, first * CHANNELS, (last - first) * CHANNELS, circle);
     else
         for (ulong row = first; row < last; row++)
-            map_columns(t, &of, row * CHANNELS + channel, width, circle);
+            map_columns(t, &of, row * CHANNELS + chan, width, circle);
 }
 #endif

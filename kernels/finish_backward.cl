@@ -32,43 +32,43 @@ typedef struct {
 #endif
 } results;
 
-// Those of `count` channels from `channel` on.
+// Those of `count` channels from `chan` on.
 void finish_channels(
-    const results r, global const real *parts, const ulong sets, const ulong channel,
+    const results r, global const real *parts, const ulong sets, const ulong chan,
     const int count)
 {
 #if SUMS
     record total = record_none();
     for (ulong set = 0; set < sets; set++)
-        total = record_merge(total, record_load(parts, set, channel, count));
+        total = record_merge(total, record_load(parts, set, chan, count));
 #endif
 #if KEEP_SUMS
-    record_store(total, r.sums, 0, channel, count);
+    record_store(total, r.sums, 0, chan, count);
 #else
-    const wide invstd = wide_load(r.invstd + channel, count);
+    const wide invstd = wide_load(r.invstd + chan, count);
 #if SCALE
-    const wide gain = invstd * wide_load(r.scale + channel, count);
-    wide_store(total.dot, r.dscale + channel, count);
+    const wide gain = invstd * wide_load(r.scale + chan, count);
+    wide_store(total.dot, r.dscale + chan, count);
 #else
     const wide gain = invstd;
 #endif
 #if SHIFT
-    wide_store(total.sum, r.dshift + channel, count);
+    wide_store(total.sum, r.dshift + chan, count);
 #endif
 #if OPTIMISER
-    global real *state = r.state + channel;
+    global real *state = r.state + chan;
 #if SCALE
-    optimise(r.by, r.scale + channel, total.dot, state, count);
+    optimise(r.by, r.scale + chan, total.dot, state, count);
     state += (ulong)STATES * CHANNELS;
 #endif
 #if SHIFT
-    optimise(r.by, r.shift + channel, total.sum, state, count);
+    optimise(r.by, r.shift + chan, total.sum, state, count);
 #endif
 #endif
-    global real *constants = r.constants + channel;
+    global real *constants = r.constants + chan;
     wide_store(gain, constants, count);
 #if !FROZEN
-    wide_store(wide_load(r.mean + channel, count), constants + CHANNELS, count);
+    wide_store(wide_load(r.mean + chan, count), constants + CHANNELS, count);
     wide_store(total.sum / r.count, constants + 2ul * CHANNELS, count);
     wide_store(total.dot / r.count * invstd, constants + 3ul * CHANNELS, count);
 #endif

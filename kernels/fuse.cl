@@ -11,8 +11,8 @@ void fuse(
 {
     reduce_tile(from, parts, e, scratch);
     barrier(CLK_GLOBAL_MEM_FENCE);
-    for (ulong channel = tile_first(e) + get_local_id(0); channel < tile_last(e); channel += GROUP)
-        finish_channels(r, parts, 1, channel, 1);
+    for (ulong chan = tile_first(e) + get_local_id(0); chan < tile_last(e); chan += GROUP)
+        finish_channels(r, parts, 1, chan, 1);
 #if MAP
     barrier(CLK_GLOBAL_MEM_FENCE);
     map_tile(t, e);
@@ -30,8 +30,8 @@ void fuse(
 {
     reduce_tile(from, parts, e);
     const ulong last = tile_last(e);
-    for (ulong channel = tile_first(e); channel < last; channel += WIDE)
-        finish_channels(r, parts, 1, channel, min(last - channel, (ulong)WIDE));
+    for (ulong chan = tile_first(e); chan < last; chan += WIDE)
+        finish_channels(r, parts, 1, chan, min(last - chan, (ulong)WIDE));
 #if MAP
     map_tile(t, e);
 #endif

@@ -30,9 +30,9 @@ typedef struct {
 #endif
 } factors;
 
-factors factors_of(const targets t, const ulong channel, const int count)
+factors factors_of(const targets t, const ulong chan, const int count)
 {
-    global const real *at = t.constants + channel;
+    global const real *at = t.constants + chan;
     factors k;
     k.gain = wide_load(at, count);
 #if !FROZEN
@@ -52,9 +52,9 @@ typedef struct {
 } constants;
 #if GROUP_WALK
 
-constants constants_load(const targets t, const ulong channel)
+constants constants_load(const targets t, const ulong chan)
 {
-    const factors one = factors_of(t, channel, 1);
+    const factors one = factors_of(t, chan, 1);
     constants k;
     k.gain = one.gain;
 #if !FROZEN

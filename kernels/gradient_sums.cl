@@ -13,9 +13,9 @@ record record_none(void)
 }
 
 record record_load(
-    global const real *parts, const ulong set, const ulong channel, const int count)
+    global const real *parts, const ulong set, const ulong chan, const int count)
 {
-    global const real *at = parts + set * 2 * CHANNELS + channel;
+    global const real *at = parts + set * 2 * CHANNELS + chan;
     record r;
     r.sum = wide_load(at, count);
     r.dot = wide_load(at + CHANNELS, count);
@@ -23,9 +23,9 @@ record record_load(
 }
 
 void record_store(
-    const record r, global real *parts, const ulong set, const ulong channel, const int count)
+    const record r, global real *parts, const ulong set, const ulong chan, const int count)
 {
-    global real *at = parts + set * 2 * CHANNELS + channel;
+    global real *at = parts + set * 2 * CHANNELS + chan;
     wide_store(r.sum, at, count);
     wide_store(r.dot, at + CHANNELS, count);
 }
@@ -116,13 +116,13 @@ values load_some_values(const sources from, const ulong at, const int count)
 #endif
 
 // A tally before its first value; these sums need not know it.
-tally tally_start(const sources from, const ulong channel, const values first)
+tally tally_start(const sources from, const ulong chan, const values first)
 {
     tally t;
     t.open_sum = t.sum = t.sum_rest = 0;
 #if DOT
-    t.mean = channel_load(from.mean, channel);
-    t.invstd = channel_load(from.invstd, channel);
+    t.mean = channel_load(from.mean, chan);
+    t.invstd = channel_load(from.invstd, chan);
     t.open_dot = t.dot = t.dot_rest = 0;
 #endif
     return t;
@@ -176,14 +176,14 @@ record tally_total(const tally *t)
 #if NARROW
 
 // The lanes that are a channel's of closed tallies side by side, as one tally.
-tally tally_gather(const tally *t, const uint channel)
+tally tally_gather(const tally *t, const uint chan)
 {
     real sum[LANES], sum_rest[LANES];
 #if DOT
     real dot[LANES], dot_rest[LANES], invstd[LANES];
 #endif
     for (uint i = 0; i < LANES; i++) {
-        const uint column = i * CHANNELS + channel, lane = column % LANES;
+        const uint column = i * CHANNELS + chan, lane = column % LANES;
         const tally *from = t + column / LANES;
         sum[i] = ((const real *)&from->sum)[lane];
         sum_rest[i] = ((const real *)&from->sum_rest)[lane];

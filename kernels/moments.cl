@@ -13,9 +13,9 @@ record record_none(void)
 }
 
 record record_load(
-    global const real *parts, const ulong set, const ulong channel, const int count)
+    global const real *parts, const ulong set, const ulong chan, const int count)
 {
-    global const real *at = parts + set * 4 * CHANNELS + channel;
+    global const real *at = parts + set * 4 * CHANNELS + chan;
     record r;
     r.count = wide_load(at, count);
     r.mean = wide_load(at + CHANNELS, count);
@@ -25,9 +25,9 @@ record record_load(
 }
 
 void record_store(
-    const record r, global real *parts, const ulong set, const ulong channel, const int count)
+    const record r, global real *parts, const ulong set, const ulong chan, const int count)
 {
-    global real *at = parts + set * 4 * CHANNELS + channel;
+    global real *at = parts + set * 4 * CHANNELS + chan;
     wide_store(r.count, at, count);
     wide_store(r.mean, at + CHANNELS, count);
     wide_store(r.rest, at + 2ul * CHANNELS, count);
@@ -103,7 +103,7 @@ values load_some_values(const sources from, const ulong at, const int count)
 
 // A tally before its first value, which must be a value of the channel, or of none if there is
 // none.
-tally tally_start(const sources from, const ulong channel, const values first)
+tally tally_start(const sources from, const ulong chan, const values first)
 {
     const tally t = {first.x, 0, 0, 0, 0, 0, 0, 0};
     return t;
@@ -167,11 +167,11 @@ record tally_total(const tally *t)
 #if NARROW
 
 // The lanes that are a channel's of closed tallies side by side, as one tally.
-tally tally_gather(const tally *t, const uint channel)
+tally tally_gather(const tally *t, const uint chan)
 {
     real mean[LANES], rest[LANES], m2[LANES], m2_rest[LANES], count[LANES];
     for (uint i = 0; i < LANES; i++) {
-        const uint column = i * CHANNELS + channel, lane = column % LANES;
+        const uint column = i * CHANNELS + chan, lane = column % LANES;
         const tally *from = t + column / LANES;
         mean[i] = ((const real *)&from->mean)[lane];
         rest[i] = ((const real *)&from->rest)[lane];

@@ -39,20 +39,20 @@ typedef struct {
 #endif
 } factors;
 
-factors factors_of(const targets t, const ulong channel, const int count)
+factors factors_of(const targets t, const ulong chan, const int count)
 {
     factors k;
 #if INFER
-    k.mean = wide_load(t.mean + channel, count);
-    k.gain = 1 / sqrt(wide_load(t.var + channel, count) + t.epsilon);
+    k.mean = wide_load(t.mean + chan, count);
+    k.gain = 1 / sqrt(wide_load(t.var + chan, count) + t.epsilon);
 #if SCALE
-    k.gain *= wide_load(t.scale + channel, count);
+    k.gain *= wide_load(t.scale + chan, count);
 #endif
 #if SHIFT
-    k.shift = wide_load(t.shift + channel, count);
+    k.shift = wide_load(t.shift + chan, count);
 #endif
 #else
-    global const real *at = t.constants + channel;
+    global const real *at = t.constants + chan;
     k.mean = wide_load(at, count);
     k.rest = wide_load(at + CHANNELS, count);
     k.gain = wide_load(at + 2ul * CHANNELS, count);
@@ -76,9 +76,9 @@ typedef struct {
 } constants;
 #if GROUP_WALK
 
-constants constants_load(const targets t, const ulong channel)
+constants constants_load(const targets t, const ulong chan)
 {
-    const factors one = factors_of(t, channel, 1);
+    const factors one = factors_of(t, chan, 1);
     constants k;
     k.mean = one.mean;
 #if !INFER

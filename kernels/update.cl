@@ -17,21 +17,21 @@ void finish(
 #include "optimiser_arguments.cl"
     global real *state, const ulong state_offset)
 {
-    const ulong channel = get_global_id(0) * WIDE;
-    if (channel >= CHANNELS)
+    const ulong chan = get_global_id(0) * WIDE;
+    if (chan >= CHANNELS)
         return;
-    const int count = min(CHANNELS - channel, (ulong)WIDE);
+    const int count = min(CHANNELS - chan, (ulong)WIDE);
 #include "optimiser_values.cl"
-    state += state_offset + channel;
+    state += state_offset + chan;
 #if SCALE
-    const wide scale_gradient = wide_load(dscale + dscale_offset + channel, count);
-    optimise(by, scale + scale_offset + channel, scale_gradient, state, count);
+    const wide scale_gradient = wide_load(dscale + dscale_offset + chan, count);
+    optimise(by, scale + scale_offset + chan, scale_gradient, state, count);
 #endif
 #if SCALE && SHIFT
     state += (ulong)STATES * CHANNELS;
 #endif
 #if SHIFT
-    const wide shift_gradient = wide_load(dshift + dshift_offset + channel, count);
-    optimise(by, shift + shift_offset + channel, shift_gradient, state, count);
+    const wide shift_gradient = wide_load(dshift + dshift_offset + chan, count);
+    optimise(by, shift + shift_offset + chan, shift_gradient, state, count);
 #endif
 }

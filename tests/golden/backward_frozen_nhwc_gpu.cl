@@ -72,10 +72,10 @@ ulong tile_last(const extents e)
     return min(tile_first(e) + TILE, (ulong)CHANNELS);
 }
 
-// A parameter of the channels from `channel` on, one in each lane.
-reals channel_load(global const real *parameter, const ulong channel)
+// A parameter of the channels from `chan` on, one in each lane.
+reals channel_load(global const real *parameter, const ulong chan)
 {
-    return parameter[min(channel, (ulong)CHANNELS - 1)];
+    return parameter[min(chan, (ulong)CHANNELS - 1)];
 }
 
 // ---- Pairs: a number as the nearest real and the rest it lacks ----
@@ -102,9 +102,9 @@ record record_none(void)
 }
 
 record record_load(
-    global const real *parts, const ulong set, const ulong channel, const int count)
+    global const real *parts, const ulong set, const ulong chan, const int count)
 {
-    global const real *at = parts + set * 2 * CHANNELS + channel;
+    global const real *at = parts + set * 2 * CHANNELS + chan;
     record r;
     r.sum = wide_load(at, count);
     r.dot = wide_load(at + CHANNELS, count);
@@ -112,9 +112,9 @@ record record_load(
 }
 
 void record_store(
-    const record r, global real *parts, const ulong set, const ulong channel, const int count)
+    const record r, global real *parts, const ulong set, const ulong chan, const int count)
 {
-    global real *at = parts + set * 2 * CHANNELS + channel;
+    global real *at = parts + set * 2 * CHANNELS + chan;
     wide_store(r.sum, at, count);
     wide_store(r.dot, at + CHANNELS, count);
 }
@@ -161,12 +161,12 @@ values no_values(void)
 }
 
 // A tally before its first value; these sums need not know it.
-tally tally_start(const sources from, const ulong channel, const values first)
+tally tally_start(const sources from, const ulong chan, const values first)
 {
     tally t;
     t.open_sum = t.sum = t.sum_rest = 0;
-    t.mean = channel_load(from.mean, channel);
-    t.invstd = channel_load(from.invstd, channel);
+    t.mean = channel_load(from.mean, chan);
+    t.invstd = channel_load(from.invstd, chan);
     t.open_dot = t.dot = t.dot_rest = 0;
     return t;
 }
@@ -205,19 +205,19 @@ typedef struct {
     global real *constants;
 } results;
 
-// Those of `count` channels from `channel` on.
+// Those of `count` channels from `chan` on.
 void finish_channels(
-    const results r, global const real *parts, const ulong sets, const ulong channel,
+    const results r, global const real *parts, const ulong sets, const ulong chan,
     const int count)
 {
     record total = record_none();
     for (ulong set = 0; set < sets; set++)
-        total = record_merge(total, record_load(parts, set, channel, count));
-    const wide invstd = wide_load(r.invstd + channel, count);
-    const wide gain = invstd * wide_load(r.scale + channel, count);
-    wide_store(total.dot, r.dscale + channel, count);
-    wide_store(total.sum, r.dshift + channel, count);
-    global real *constants = r.constants + channel;
+        total = record_merge(total, record_load(parts, set, chan, count));
+    const wide invstd = wide_load(r.invstd + chan, count);
+    const wide gain = invstd * wide_load(r.scale + chan, count);
+    wide_store(total.dot, r.dscale + chan, count);
+    wide_store(total.sum, r.dshift + chan, count);
+    global real *constants = r.constants + chan;
     wide_store(gain, constants, count);
 }
 
@@ -234,9 +234,9 @@ typedef struct {
     wide gain;
 } factors;
 
-factors factors_of(const targets t, const ulong channel, const int count)
+factors factors_of(const targets t, const ulong chan, const int count)
 {
-    global const real *at = t.constants + channel;
+    global const real *at = t.constants + chan;
     factors k;
     k.gain = wide_load(at, count);
     return k;
@@ -247,9 +247,9 @@ typedef struct {
     reals gain;
 } constants;
 
-constants constants_load(const targets t, const ulong channel)
+constants constants_load(const targets t, const ulong chan)
 {
-    const factors one = factors_of(t, channel, 1);
+    const factors one = factors_of(t, chan, 1);
     constants k;
     k.gain = one.gain;
     return k;
@@ -288,16 +288,16 @@ void fold_group(local record *scratch, const uint item)
 void reduce_tile(const sources from, global real *parts, const extents e, local record *scratch)
 {
     const uint item = get_local_id(0);
-    const ulong channel = tile_first(e) + item % TILE;
+    const ulong chan = tile_first(e) + item % TILE;
     const ulong first = get_group_id(2) * e.rows_step;
-    const ulong last = channel < CHANNELS ? min(first + e.rows_step, e.rows) : 0;
+    const ulong last = chan < CHANNELS ? min(first + e.rows_step, e.rows) : 0;
     const ulong start = first + item / TILE;
     tally t = tally_start(
-        from, channel,
-        start < last ? load_values(from, start * CHANNELS + channel) : no_values());
+        from, chan,
+        start < last ? load_values(from, start * CHANNELS + chan) : no_values());
     uint open = 0, most = FIRST_BLOCK;
     for (ulong row = start; row < last; row += GROUP / TILE) {
-        tally_add(&t, load_values(from, row * CHANNELS + channel));
+        tally_add(&t, load_values(from, row * CHANNELS + chan));
         if (++open == most) {
             tally_close(&t, open);
             open = 0;
@@ -307,19 +307,19 @@ void reduce_tile(const sources from, global real *parts, const extents e, local 
     tally_close(&t, open);
     scratch[item] = tally_total(&t);
     fold_group(scratch, item);
-    if (item < TILE && channel < CHANNELS)
-        record_store(scratch[item], parts, get_group_id(2), channel, 1);
+    if (item < TILE && chan < CHANNELS)
+        record_store(scratch[item], parts, get_group_id(2), chan, 1);
 }
 
 void map_tile(const targets t, const extents e)
 {
     const uint item = get_local_id(0);
-    const ulong channel = tile_first(e) + item % TILE;
+    const ulong chan = tile_first(e) + item % TILE;
     const ulong first = get_group_id(2) * e.rows_step;
-    const ulong last = channel < CHANNELS ? min(first + e.rows_step, e.rows) : 0;
-    const constants k = constants_load(t, channel);
+    const ulong last = chan < CHANNELS ? min(first + e.rows_step, e.rows) : 0;
+    const constants k = constants_load(t, chan);
     for (ulong row = first + item / TILE; row < last; row += GROUP / TILE)
-        map_values(t, k, row * CHANNELS + channel);
+        map_values(t, k, row * CHANNELS + chan);
 }
 
 // One group does a tile: its values are read again while they are still near.
@@ -330,8 +330,8 @@ void fuse(
 {
     reduce_tile(from, parts, e, scratch);
     barrier(CLK_GLOBAL_MEM_FENCE);
-    for (ulong channel = tile_first(e) + get_local_id(0); channel < tile_last(e); channel += GROUP)
-        finish_channels(r, parts, 1, channel, 1);
+    for (ulong chan = tile_first(e) + get_local_id(0); chan < tile_last(e); chan += GROUP)
+        finish_channels(r, parts, 1, chan, 1);
     barrier(CLK_GLOBAL_MEM_FENCE);
     map_tile(t, e);
 }
@@ -376,10 +376,10 @@ void finish(
         dshift + dshift_offset,
         constants + constants_offset
     };
-    const ulong channel = get_global_id(0) * WIDE;
-    if (channel < CHANNELS)
+    const ulong chan = get_global_id(0) * WIDE;
+    if (chan < CHANNELS)
         finish_channels(
-            r, parts + parts_offset, sets, channel, min(CHANNELS - channel, (ulong)WIDE));
+            r, parts + parts_offset, sets, chan, min(CHANNELS - chan, (ulong)WIDE));
 }
 
 // The input gradient of each part of each tile: one group a tile and part.

@@ -174,9 +174,9 @@ ulong tile_distance(const extents e)
 }
 
 // A parameter of the channel, the same in each lane.
-reals channel_load(global const real *parameter, const ulong channel)
+reals channel_load(global const real *parameter, const ulong chan)
 {
-    return (reals)(parameter[channel]);
+    return (reals)(parameter[chan]);
 }
 
 // Behind a reduction the last parts are the nearest.
@@ -214,9 +214,9 @@ record record_none(void)
 }
 
 record record_load(
-    global const real *parts, const ulong set, const ulong channel, const int count)
+    global const real *parts, const ulong set, const ulong chan, const int count)
 {
-    global const real *at = parts + set * 2 * CHANNELS + channel;
+    global const real *at = parts + set * 2 * CHANNELS + chan;
     record r;
     r.sum = wide_load(at, count);
     r.dot = wide_load(at + CHANNELS, count);
@@ -224,9 +224,9 @@ record record_load(
 }
 
 void record_store(
-    const record r, global real *parts, const ulong set, const ulong channel, const int count)
+    const record r, global real *parts, const ulong set, const ulong chan, const int count)
 {
-    global real *at = parts + set * 2 * CHANNELS + channel;
+    global real *at = parts + set * 2 * CHANNELS + chan;
     wide_store(r.sum, at, count);
     wide_store(r.dot, at + CHANNELS, count);
 }
@@ -287,12 +287,12 @@ values load_some_values(const sources from, const ulong at, const int count)
 }
 
 // A tally before its first value; these sums need not know it.
-tally tally_start(const sources from, const ulong channel, const values first)
+tally tally_start(const sources from, const ulong chan, const values first)
 {
     tally t;
     t.open_sum = t.sum = t.sum_rest = 0;
-    t.mean = channel_load(from.mean, channel);
-    t.invstd = channel_load(from.invstd, channel);
+    t.mean = channel_load(from.mean, chan);
+    t.invstd = channel_load(from.invstd, chan);
     t.open_dot = t.dot = t.dot_rest = 0;
     return t;
 }
@@ -339,21 +339,21 @@ typedef struct {
     global real *constants;
 } results;
 
-// Those of `count` channels from `channel` on.
+// Those of `count` channels from `chan` on.
 void finish_channels(
-    const results r, global const real *parts, const ulong sets, const ulong channel,
+    const results r, global const real *parts, const ulong sets, const ulong chan,
     const int count)
 {
     record total = record_none();
     for (ulong set = 0; set < sets; set++)
-        total = record_merge(total, record_load(parts, set, channel, count));
-    const wide invstd = wide_load(r.invstd + channel, count);
-    const wide gain = invstd * wide_load(r.scale + channel, count);
-    wide_store(total.dot, r.dscale + channel, count);
-    wide_store(total.sum, r.dshift + channel, count);
-    global real *constants = r.constants + channel;
+        total = record_merge(total, record_load(parts, set, chan, count));
+    const wide invstd = wide_load(r.invstd + chan, count);
+    const wide gain = invstd * wide_load(r.scale + chan, count);
+    wide_store(total.dot, r.dscale + chan, count);
+    wide_store(total.sum, r.dshift + chan, count);
+    global real *constants = r.constants + chan;
     wide_store(gain, constants, count);
-    wide_store(wide_load(r.mean + channel, count), constants + CHANNELS, count);
+    wide_store(wide_load(r.mean + chan, count), constants + CHANNELS, count);
     wide_store(total.sum / r.count, constants + 2ul * CHANNELS, count);
     wide_store(total.dot / r.count * invstd, constants + 3ul * CHANNELS, count);
 }
@@ -375,9 +375,9 @@ typedef struct {
     wide mean, mean_dy, slope;
 } factors;
 
-factors factors_of(const targets t, const ulong channel, const int count)
+factors factors_of(const targets t, const ulong chan, const int count)
 {
-    global const real *at = t.constants + channel;
+    global const real *at = t.constants + chan;
     factors k;
     k.gain = wide_load(at, count);
     k.mean = wide_load(at + CHANNELS, count);
@@ -580,8 +580,8 @@ void fuse(
 {
     reduce_tile(from, parts, e);
     const ulong last = tile_last(e);
-    for (ulong channel = tile_first(e); channel < last; channel += WIDE)
-        finish_channels(r, parts, 1, channel, min(last - channel, (ulong)WIDE));
+    for (ulong chan = tile_first(e); chan < last; chan += WIDE)
+        finish_channels(r, parts, 1, chan, min(last - chan, (ulong)WIDE));
     map_tile(t, e);
 }
 
@@ -629,10 +629,10 @@ void finish(
         dshift + dshift_offset,
         constants + constants_offset
     };
-    const ulong channel = get_global_id(0) * WIDE;
-    if (channel < CHANNELS)
+    const ulong chan = get_global_id(0) * WIDE;
+    if (chan < CHANNELS)
         finish_channels(
-            r, parts + parts_offset, sets, channel, min(CHANNELS - channel, (ulong)WIDE));
+            r, parts + parts_offset, sets, chan, min(CHANNELS - chan, (ulong)WIDE));
 }
 
 // The input gradient of each part of each tile: one group a tile and part.

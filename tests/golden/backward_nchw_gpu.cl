@@ -82,9 +82,9 @@ ulong part_index(void)
 }
 
 // A parameter of the channel, the same in each lane.
-reals channel_load(global const real *parameter, const ulong channel)
+reals channel_load(global const real *parameter, const ulong chan)
 {
-    return (reals)(parameter[channel]);
+    return (reals)(parameter[chan]);
 }
 
 // ---- Pairs: a number as the nearest real and the rest it lacks ----
@@ -111,9 +111,9 @@ record record_none(void)
 }
 
 record record_load(
-    global const real *parts, const ulong set, const ulong channel, const int count)
+    global const real *parts, const ulong set, const ulong chan, const int count)
 {
-    global const real *at = parts + set * 2 * CHANNELS + channel;
+    global const real *at = parts + set * 2 * CHANNELS + chan;
     record r;
     r.sum = wide_load(at, count);
     r.dot = wide_load(at + CHANNELS, count);
@@ -121,9 +121,9 @@ record record_load(
 }
 
 void record_store(
-    const record r, global real *parts, const ulong set, const ulong channel, const int count)
+    const record r, global real *parts, const ulong set, const ulong chan, const int count)
 {
-    global real *at = parts + set * 2 * CHANNELS + channel;
+    global real *at = parts + set * 2 * CHANNELS + chan;
     wide_store(r.sum, at, count);
     wide_store(r.dot, at + CHANNELS, count);
 }
@@ -172,12 +172,12 @@ values no_values(void)
 }
 
 // A tally before its first value; these sums need not know it.
-tally tally_start(const sources from, const ulong channel, const values first)
+tally tally_start(const sources from, const ulong chan, const values first)
 {
     tally t;
     t.open_sum = t.sum = t.sum_rest = 0;
-    t.mean = channel_load(from.mean, channel);
-    t.invstd = channel_load(from.invstd, channel);
+    t.mean = channel_load(from.mean, chan);
+    t.invstd = channel_load(from.invstd, chan);
     t.open_dot = t.dot = t.dot_rest = 0;
     return t;
 }
@@ -245,25 +245,25 @@ typedef struct {
     global real *constants;
 } results;
 
-// Those of `count` channels from `channel` on.
+// Those of `count` channels from `chan` on.
 void finish_channels(
-    const results r, global const real *parts, const ulong sets, const ulong channel,
+    const results r, global const real *parts, const ulong sets, const ulong chan,
     const int count)
 {
     record total = record_none();
     for (ulong set = 0; set < sets; set++)
-        total = record_merge(total, record_load(parts, set, channel, count));
-    const wide invstd = wide_load(r.invstd + channel, count);
-    const wide gain = invstd * wide_load(r.scale + channel, count);
-    wide_store(total.dot, r.dscale + channel, count);
-    wide_store(total.sum, r.dshift + channel, count);
-    global real *state = r.state + channel;
-    optimise(r.by, r.scale + channel, total.dot, state, count);
+        total = record_merge(total, record_load(parts, set, chan, count));
+    const wide invstd = wide_load(r.invstd + chan, count);
+    const wide gain = invstd * wide_load(r.scale + chan, count);
+    wide_store(total.dot, r.dscale + chan, count);
+    wide_store(total.sum, r.dshift + chan, count);
+    global real *state = r.state + chan;
+    optimise(r.by, r.scale + chan, total.dot, state, count);
     state += (ulong)STATES * CHANNELS;
-    optimise(r.by, r.shift + channel, total.sum, state, count);
-    global real *constants = r.constants + channel;
+    optimise(r.by, r.shift + chan, total.sum, state, count);
+    global real *constants = r.constants + chan;
     wide_store(gain, constants, count);
-    wide_store(wide_load(r.mean + channel, count), constants + CHANNELS, count);
+    wide_store(wide_load(r.mean + chan, count), constants + CHANNELS, count);
     wide_store(total.sum / r.count, constants + 2ul * CHANNELS, count);
     wide_store(total.dot / r.count * invstd, constants + 3ul * CHANNELS, count);
 }
@@ -285,9 +285,9 @@ typedef struct {
     wide mean, mean_dy, slope;
 } factors;
 
-factors factors_of(const targets t, const ulong channel, const int count)
+factors factors_of(const targets t, const ulong chan, const int count)
 {
-    global const real *at = t.constants + channel;
+    global const real *at = t.constants + chan;
     factors k;
     k.gain = wide_load(at, count);
     k.mean = wide_load(at + CHANNELS, count);
@@ -302,9 +302,9 @@ typedef struct {
     reals mean, mean_dy, slope;
 } constants;
 
-constants constants_load(const targets t, const ulong channel)
+constants constants_load(const targets t, const ulong chan)
 {
-    const factors one = factors_of(t, channel, 1);
+    const factors one = factors_of(t, chan, 1);
     constants k;
     k.gain = one.gain;
     k.mean = one.mean;
@@ -377,20 +377,20 @@ void place_next(place *p)
 
 void reduce_tile(const sources from, global real *parts, const extents e, local record *scratch)
 {
-    const ulong channel = get_group_id(0);
+    const ulong chan = get_group_id(0);
     const ulong n_first = get_group_id(1) * e.batch_step;
     const ulong n_last = min(n_first + e.batch_step, e.batch);
     const ulong s_first = get_group_id(2) * e.spatial_step;
     const ulong s_last = min(s_first + e.spatial_step, e.spatial);
     const uint item = get_local_id(0);
     place p = place_start(n_last - n_first, (s_last - s_first) / LANES);
-    const ulong start = ((n_first + p.row) * CHANNELS + channel) * e.spatial + s_first;
+    const ulong start = ((n_first + p.row) * CHANNELS + chan) * e.spatial + s_first;
     tally t = tally_start(
-        from, channel,
+        from, chan,
         item < p.count ? load_values(from, start + p.column * LANES) : no_values());
     uint open = 0, most = FIRST_BLOCK;
     for (ulong i = item; i < p.count; i += GROUP) {
-        const ulong row = (n_first + p.row) * CHANNELS + channel;
+        const ulong row = (n_first + p.row) * CHANNELS + chan;
         tally_add(&t, load_values(from, row * e.spatial + s_first + p.column * LANES));
         if (++open == most) {
             tally_close(&t, open);
@@ -403,20 +403,20 @@ void reduce_tile(const sources from, global real *parts, const extents e, local 
     scratch[item] = tally_total(&t);
     fold_group(scratch, item);
     if (item == 0)
-        record_store(scratch[0], parts, part_index(), channel, 1);
+        record_store(scratch[0], parts, part_index(), chan, 1);
 }
 
 void map_tile(const targets t, const extents e)
 {
-    const ulong channel = get_group_id(0);
+    const ulong chan = get_group_id(0);
     const ulong n_first = get_group_id(1) * e.batch_step;
     const ulong n_last = min(n_first + e.batch_step, e.batch);
     const ulong s_first = get_group_id(2) * e.spatial_step;
     const ulong s_last = min(s_first + e.spatial_step, e.spatial);
     place p = place_start(n_last - n_first, (s_last - s_first) / LANES);
-    const constants k = constants_load(t, channel);
+    const constants k = constants_load(t, chan);
     for (ulong i = get_local_id(0); i < p.count; i += GROUP) {
-        const ulong row = (n_first + p.row) * CHANNELS + channel;
+        const ulong row = (n_first + p.row) * CHANNELS + chan;
         map_values(t, k, row * e.spatial + s_first + p.column * LANES);
         place_next(&p);
     }
@@ -430,8 +430,8 @@ void fuse(
 {
     reduce_tile(from, parts, e, scratch);
     barrier(CLK_GLOBAL_MEM_FENCE);
-    for (ulong channel = tile_first(e) + get_local_id(0); channel < tile_last(e); channel += GROUP)
-        finish_channels(r, parts, 1, channel, 1);
+    for (ulong chan = tile_first(e) + get_local_id(0); chan < tile_last(e); chan += GROUP)
+        finish_channels(r, parts, 1, chan, 1);
     barrier(CLK_GLOBAL_MEM_FENCE);
     map_tile(t, e);
 }
@@ -490,10 +490,10 @@ void finish(
         state + state_offset, by,
         constants + constants_offset
     };
-    const ulong channel = get_global_id(0) * WIDE;
-    if (channel < CHANNELS)
+    const ulong chan = get_global_id(0) * WIDE;
+    if (chan < CHANNELS)
         finish_channels(
-            r, parts + parts_offset, sets, channel, min(CHANNELS - channel, (ulong)WIDE));
+            r, parts + parts_offset, sets, chan, min(CHANNELS - chan, (ulong)WIDE));
 }
 
 // The input gradient of each part of each tile: one group a tile and part.

@@ -157,10 +157,10 @@ ulong tile_distance(const extents e)
     return e.tile;
 }
 
-// A parameter of the channels from `channel` on, one in each lane.
-reals channel_load(global const real *parameter, const ulong channel)
+// A parameter of the channels from `chan` on, one in each lane.
+reals channel_load(global const real *parameter, const ulong chan)
 {
-    return *(global const loose_reals *)(parameter + channel);
+    return *(global const loose_reals *)(parameter + chan);
 }
 
 // Behind a reduction the last parts are the nearest.
@@ -198,9 +198,9 @@ record record_none(void)
 }
 
 record record_load(
-    global const real *parts, const ulong set, const ulong channel, const int count)
+    global const real *parts, const ulong set, const ulong chan, const int count)
 {
-    global const real *at = parts + set * 2 * CHANNELS + channel;
+    global const real *at = parts + set * 2 * CHANNELS + chan;
     record r;
     r.sum = wide_load(at, count);
     r.dot = wide_load(at + CHANNELS, count);
@@ -208,9 +208,9 @@ record record_load(
 }
 
 void record_store(
-    const record r, global real *parts, const ulong set, const ulong channel, const int count)
+    const record r, global real *parts, const ulong set, const ulong chan, const int count)
 {
-    global real *at = parts + set * 2 * CHANNELS + channel;
+    global real *at = parts + set * 2 * CHANNELS + chan;
     wide_store(r.sum, at, count);
     wide_store(r.dot, at + CHANNELS, count);
 }
@@ -271,12 +271,12 @@ values load_some_values(const sources from, const ulong at, const int count)
 }
 
 // A tally before its first value; these sums need not know it.
-tally tally_start(const sources from, const ulong channel, const values first)
+tally tally_start(const sources from, const ulong chan, const values first)
 {
     tally t;
     t.open_sum = t.sum = t.sum_rest = 0;
-    t.mean = channel_load(from.mean, channel);
-    t.invstd = channel_load(from.invstd, channel);
+    t.mean = channel_load(from.mean, chan);
+    t.invstd = channel_load(from.invstd, chan);
     t.open_dot = t.dot = t.dot_rest = 0;
     return t;
 }
@@ -344,25 +344,25 @@ typedef struct {
     global real *constants;
 } results;
 
-// Those of `count` channels from `channel` on.
+// Those of `count` channels from `chan` on.
 void finish_channels(
-    const results r, global const real *parts, const ulong sets, const ulong channel,
+    const results r, global const real *parts, const ulong sets, const ulong chan,
     const int count)
 {
     record total = record_none();
     for (ulong set = 0; set < sets; set++)
-        total = record_merge(total, record_load(parts, set, channel, count));
-    const wide invstd = wide_load(r.invstd + channel, count);
-    const wide gain = invstd * wide_load(r.scale + channel, count);
-    wide_store(total.dot, r.dscale + channel, count);
-    wide_store(total.sum, r.dshift + channel, count);
-    global real *state = r.state + channel;
-    optimise(r.by, r.scale + channel, total.dot, state, count);
+        total = record_merge(total, record_load(parts, set, chan, count));
+    const wide invstd = wide_load(r.invstd + chan, count);
+    const wide gain = invstd * wide_load(r.scale + chan, count);
+    wide_store(total.dot, r.dscale + chan, count);
+    wide_store(total.sum, r.dshift + chan, count);
+    global real *state = r.state + chan;
+    optimise(r.by, r.scale + chan, total.dot, state, count);
     state += (ulong)STATES * CHANNELS;
-    optimise(r.by, r.shift + channel, total.sum, state, count);
-    global real *constants = r.constants + channel;
+    optimise(r.by, r.shift + chan, total.sum, state, count);
+    global real *constants = r.constants + chan;
     wide_store(gain, constants, count);
-    wide_store(wide_load(r.mean + channel, count), constants + CHANNELS, count);
+    wide_store(wide_load(r.mean + chan, count), constants + CHANNELS, count);
     wide_store(total.sum / r.count, constants + 2ul * CHANNELS, count);
     wide_store(total.dot / r.count * invstd, constants + 3ul * CHANNELS, count);
 }
@@ -384,9 +384,9 @@ typedef struct {
     wide mean, mean_dy, slope;
 } factors;
 
-factors factors_of(const targets t, const ulong channel, const int count)
+factors factors_of(const targets t, const ulong chan, const int count)
 {
-    global const real *at = t.constants + channel;
+    global const real *at = t.constants + chan;
     factors k;
     k.gain = wide_load(at, count);
     k.mean = wide_load(at + CHANNELS, count);
@@ -477,22 +477,22 @@ pointer fetch_next(const sources from, const pointer p, const uint vectors)
 // it, and may overlap the one before.
 void reduce_tile(const sources from, global real *parts, const extents e)
 {
-    const ulong channel = tile_first(e);
-    const uint width = tile_last(e) - channel, vectors = (width + LANES - 1) / LANES;
+    const ulong chan = tile_first(e);
+    const uint width = tile_last(e) - chan, vectors = (width + LANES - 1) / LANES;
     const ulong first = get_group_id(2) * e.rows_step, last = min(first + e.rows_step, e.rows);
     tally t[TALLIES];
     for (uint i = 0; i < vectors; i++) {
-        const ulong c = channel + min(i * LANES, width - LANES);
+        const ulong c = chan + min(i * LANES, width - LANES);
         t[i] = tally_start(
             from, c, first < last ? load_values(from, first * CHANNELS + c) : no_values());
     }
-    pointer p = {(first + AHEAD) * CHANNELS + channel, 0};
+    pointer p = {(first + AHEAD) * CHANNELS + chan, 0};
     uint most = FIRST_BLOCK;
     for (ulong row = first; row < last;) {
         const ulong begin = row, stop = min(row + most, last);
         for (; row + ABREAST <= stop; row += ABREAST)
             for (uint i = 0; i < vectors; i++) {
-                ulong at = row * CHANNELS + channel + min(i * LANES, width - LANES);
+                ulong at = row * CHANNELS + chan + min(i * LANES, width - LANES);
                 for (uint j = 0; j < ABREAST; j++, at += CHANNELS) {
                     p = fetch_next(from, p, vectors);
                     tally_add(&t[i], load_values(from, at));
@@ -500,7 +500,7 @@ void reduce_tile(const sources from, global real *parts, const extents e)
             }
         for (; row < stop; row++)
             for (uint i = 0; i < vectors; i++) {
-                const ulong at = row * CHANNELS + channel + min(i * LANES, width - LANES);
+                const ulong at = row * CHANNELS + chan + min(i * LANES, width - LANES);
                 tally_add(&t[i], load_values(from, at));
             }
         for (uint i = 0; i < vectors; i++)
@@ -508,7 +508,7 @@ void reduce_tile(const sources from, global real *parts, const extents e)
         most = BLOCK;
     }
     for (uint i = 0; i < vectors; i++) {
-        const ulong c = channel + min(i * LANES, width - LANES);
+        const ulong c = chan + min(i * LANES, width - LANES);
         record_store(tally_total(&t[i]), parts, get_group_id(2), c, LANES);
     }
 }
@@ -538,19 +538,19 @@ void map_columns(
 // The table has the tile's channels as often as they fit, and once more for LANES - 1 columns.
 void map_tile(const targets t, const extents e)
 {
-    const ulong channel = tile_first(e);
-    const uint width = tile_last(e) - channel, circle = (TABLE - LANES + 1) / width * width;
+    const ulong chan = tile_first(e);
+    const uint width = tile_last(e) - chan, circle = (TABLE - LANES + 1) / width * width;
     const ulong first = map_part() * e.rows_step, last = min(first + e.rows_step, e.rows);
     table of;
     for (uint i = 0; i < width; i += WIDE)
-        table_set(&of, i, factors_of(t, channel + i, min(width - i, (uint)WIDE)));
+        table_set(&of, i, factors_of(t, chan + i, min(width - i, (uint)WIDE)));
     for (uint i = width; i < circle + LANES - 1; i++)
         table_repeat(&of, i, i - width);
     if (width == CHANNELS)
         map_columns(t, &of, first * CHANNELS, (last - first) * CHANNELS, circle);
     else
         for (ulong row = first; row < last; row++)
-            map_columns(t, &of, row * CHANNELS + channel, width, circle);
+            map_columns(t, &of, row * CHANNELS + chan, width, circle);
 }
 
 // One work-item does a tile: its values are read again while they are still near.
@@ -561,8 +561,8 @@ void fuse(
 {
     reduce_tile(from, parts, e);
     const ulong last = tile_last(e);
-    for (ulong channel = tile_first(e); channel < last; channel += WIDE)
-        finish_channels(r, parts, 1, channel, min(last - channel, (ulong)WIDE));
+    for (ulong chan = tile_first(e); chan < last; chan += WIDE)
+        finish_channels(r, parts, 1, chan, min(last - chan, (ulong)WIDE));
     map_tile(t, e);
 }
 
@@ -616,10 +616,10 @@ void finish(
         state + state_offset, by,
         constants + constants_offset
     };
-    const ulong channel = get_global_id(0) * WIDE;
-    if (channel < CHANNELS)
+    const ulong chan = get_global_id(0) * WIDE;
+    if (chan < CHANNELS)
         finish_channels(
-            r, parts + parts_offset, sets, channel, min(CHANNELS - channel, (ulong)WIDE));
+            r, parts + parts_offset, sets, chan, min(CHANNELS - chan, (ulong)WIDE));
 }
 
 // The input gradient of each part of each tile: one group a tile and part.

@@ -174,9 +174,9 @@ ulong tile_distance(const extents e)
 }
 
 // A parameter of the channel, the same in each lane.
-reals channel_load(global const real *parameter, const ulong channel)
+reals channel_load(global const real *parameter, const ulong chan)
 {
-    return (reals)(parameter[channel]);
+    return (reals)(parameter[chan]);
 }
 
 // Behind a reduction the last parts are the nearest.
@@ -222,9 +222,9 @@ record record_none(void)
 }
 
 record record_load(
-    global const real *parts, const ulong set, const ulong channel, const int count)
+    global const real *parts, const ulong set, const ulong chan, const int count)
 {
-    global const real *at = parts + set * 4 * CHANNELS + channel;
+    global const real *at = parts + set * 4 * CHANNELS + chan;
     record r;
     r.count = wide_load(at, count);
     r.mean = wide_load(at + CHANNELS, count);
@@ -234,9 +234,9 @@ record record_load(
 }
 
 void record_store(
-    const record r, global real *parts, const ulong set, const ulong channel, const int count)
+    const record r, global real *parts, const ulong set, const ulong chan, const int count)
 {
-    global real *at = parts + set * 4 * CHANNELS + channel;
+    global real *at = parts + set * 4 * CHANNELS + chan;
     wide_store(r.count, at, count);
     wide_store(r.mean, at + CHANNELS, count);
     wide_store(r.rest, at + 2ul * CHANNELS, count);
@@ -307,7 +307,7 @@ values load_some_values(const sources from, const ulong at, const int count)
 
 // A tally before its first value, which must be a value of the channel, or of none if there is
 // none.
-tally tally_start(const sources from, const ulong channel, const values first)
+tally tally_start(const sources from, const ulong chan, const values first)
 {
     const tally t = {first.x, 0, 0, 0, 0, 0, 0, 0};
     return t;
@@ -365,26 +365,26 @@ typedef struct {
     real epsilon;
 } results;
 
-// Those of `count` channels from `channel` on.
+// Those of `count` channels from `chan` on.
 void finish_channels(
-    const results r, global const real *parts, const ulong sets, const ulong channel,
+    const results r, global const real *parts, const ulong sets, const ulong chan,
     const int count)
 {
     record total = record_none();
     for (ulong set = 0; set < sets; set++)
-        total = record_merge(total, record_load(parts, set, channel, count));
+        total = record_merge(total, record_load(parts, set, chan, count));
     const wide mean = total.mean + total.rest;
     const wide rest = lost(total.mean, total.rest, mean);
     const wide var = total.count > 0 ? total.m2 / total.count : (wide)0;
     const wide invstd = 1 / sqrt(var + r.epsilon);
-    wide_store(mean, r.mean + channel, count);
-    wide_store(invstd, r.invstd + channel, count);
-    global real *constants = r.constants + channel;
+    wide_store(mean, r.mean + chan, count);
+    wide_store(invstd, r.invstd + chan, count);
+    global real *constants = r.constants + chan;
     wide_store(mean, constants, count);
     wide_store(rest, constants + CHANNELS, count);
-    const wide gain = invstd * wide_load(r.scale + channel, count);
+    const wide gain = invstd * wide_load(r.scale + chan, count);
     wide_store(gain, constants + 2ul * CHANNELS, count);
-    wide_store(wide_load(r.shift + channel, count), constants + 3ul * CHANNELS, count);
+    wide_store(wide_load(r.shift + chan, count), constants + 3ul * CHANNELS, count);
 }
 
 // ---- Normalise: y = (x - mean) * gain + shift, where gain = invstd * scale ----
@@ -405,10 +405,10 @@ typedef struct {
     wide shift;
 } factors;
 
-factors factors_of(const targets t, const ulong channel, const int count)
+factors factors_of(const targets t, const ulong chan, const int count)
 {
     factors k;
-    global const real *at = t.constants + channel;
+    global const real *at = t.constants + chan;
     k.mean = wide_load(at, count);
     k.rest = wide_load(at + CHANNELS, count);
     k.gain = wide_load(at + 2ul * CHANNELS, count);
@@ -614,8 +614,8 @@ void fuse(
 {
     reduce_tile(from, parts, e);
     const ulong last = tile_last(e);
-    for (ulong channel = tile_first(e); channel < last; channel += WIDE)
-        finish_channels(r, parts, 1, channel, min(last - channel, (ulong)WIDE));
+    for (ulong chan = tile_first(e); chan < last; chan += WIDE)
+        finish_channels(r, parts, 1, chan, min(last - chan, (ulong)WIDE));
     map_tile(t, e);
 }
 
@@ -654,10 +654,10 @@ void finish(
         shift + shift_offset,
         constants + constants_offset, epsilon
     };
-    const ulong channel = get_global_id(0) * WIDE;
-    if (channel < CHANNELS)
+    const ulong chan = get_global_id(0) * WIDE;
+    if (chan < CHANNELS)
         finish_channels(
-            r, parts + parts_offset, sets, channel, min(CHANNELS - channel, (ulong)WIDE));
+            r, parts + parts_offset, sets, chan, min(CHANNELS - chan, (ulong)WIDE));
 }
 
 // Normalises each part of each tile: one group a tile and part.

@@ -77,9 +77,9 @@ ulong part_index(void)
 }
 
 // A parameter of the channel, the same in each lane.
-reals channel_load(global const real *parameter, const ulong channel)
+reals channel_load(global const real *parameter, const ulong chan)
 {
-    return (reals)(parameter[channel]);
+    return (reals)(parameter[chan]);
 }
 
 // ---- Pairs: a number as the nearest real and the rest it lacks ----
@@ -114,9 +114,9 @@ record record_none(void)
 }
 
 record record_load(
-    global const real *parts, const ulong set, const ulong channel, const int count)
+    global const real *parts, const ulong set, const ulong chan, const int count)
 {
-    global const real *at = parts + set * 4 * CHANNELS + channel;
+    global const real *at = parts + set * 4 * CHANNELS + chan;
     record r;
     r.count = wide_load(at, count);
     r.mean = wide_load(at + CHANNELS, count);
@@ -126,9 +126,9 @@ record record_load(
 }
 
 void record_store(
-    const record r, global real *parts, const ulong set, const ulong channel, const int count)
+    const record r, global real *parts, const ulong set, const ulong chan, const int count)
 {
-    global real *at = parts + set * 4 * CHANNELS + channel;
+    global real *at = parts + set * 4 * CHANNELS + chan;
     wide_store(r.count, at, count);
     wide_store(r.mean, at + CHANNELS, count);
     wide_store(r.rest, at + 2ul * CHANNELS, count);
@@ -188,7 +188,7 @@ values no_values(void)
 
 // A tally before its first value, which must be a value of the channel, or of none if there is
 // none.
-tally tally_start(const sources from, const ulong channel, const values first)
+tally tally_start(const sources from, const ulong chan, const values first)
 {
     const tally t = {first.x, 0, 0, 0, 0, 0, 0, 0};
     return t;
@@ -236,33 +236,33 @@ typedef struct {
     real epsilon;
 } results;
 
-// Those of `count` channels from `channel` on.
+// Those of `count` channels from `chan` on.
 void finish_channels(
-    const results r, global const real *parts, const ulong sets, const ulong channel,
+    const results r, global const real *parts, const ulong sets, const ulong chan,
     const int count)
 {
     record total = record_none();
     for (ulong set = 0; set < sets; set++)
-        total = record_merge(total, record_load(parts, set, channel, count));
+        total = record_merge(total, record_load(parts, set, chan, count));
     const wide mean = total.mean + total.rest;
     const wide rest = lost(total.mean, total.rest, mean);
     const wide var = total.count > 0 ? total.m2 / total.count : (wide)0;
     const wide invstd = 1 / sqrt(var + r.epsilon);
-    wide_store(mean, r.mean + channel, count);
-    wide_store(invstd, r.invstd + channel, count);
+    wide_store(mean, r.mean + chan, count);
+    wide_store(invstd, r.invstd + chan, count);
     const wide kept = total.count > 1 ? total.m2 / (total.count - 1) : var;
-    const wide mean_before = wide_load(r.running_mean + channel, count);
-    const wide var_before = wide_load(r.running_var + channel, count);
+    const wide mean_before = wide_load(r.running_mean + chan, count);
+    const wide var_before = wide_load(r.running_var + chan, count);
     const wide mean_after = (1 - r.momentum) * mean_before + r.momentum * mean;
     const wide var_after = (1 - r.momentum) * var_before + r.momentum * kept;
-    wide_store(total.count > 0 ? mean_after : mean_before, r.running_mean + channel, count);
-    wide_store(total.count > 0 ? var_after : var_before, r.running_var + channel, count);
-    global real *constants = r.constants + channel;
+    wide_store(total.count > 0 ? mean_after : mean_before, r.running_mean + chan, count);
+    wide_store(total.count > 0 ? var_after : var_before, r.running_var + chan, count);
+    global real *constants = r.constants + chan;
     wide_store(mean, constants, count);
     wide_store(rest, constants + CHANNELS, count);
-    const wide gain = invstd * wide_load(r.scale + channel, count);
+    const wide gain = invstd * wide_load(r.scale + chan, count);
     wide_store(gain, constants + 2ul * CHANNELS, count);
-    wide_store(wide_load(r.shift + channel, count), constants + 3ul * CHANNELS, count);
+    wide_store(wide_load(r.shift + chan, count), constants + 3ul * CHANNELS, count);
 }
 
 // ---- Normalise: y = (x - mean) * gain + shift, where gain = invstd * scale ----
@@ -281,10 +281,10 @@ typedef struct {
     wide shift;
 } factors;
 
-factors factors_of(const targets t, const ulong channel, const int count)
+factors factors_of(const targets t, const ulong chan, const int count)
 {
     factors k;
-    global const real *at = t.constants + channel;
+    global const real *at = t.constants + chan;
     k.mean = wide_load(at, count);
     k.rest = wide_load(at + CHANNELS, count);
     k.gain = wide_load(at + 2ul * CHANNELS, count);
@@ -300,9 +300,9 @@ typedef struct {
     reals shift;
 } constants;
 
-constants constants_load(const targets t, const ulong channel)
+constants constants_load(const targets t, const ulong chan)
 {
-    const factors one = factors_of(t, channel, 1);
+    const factors one = factors_of(t, chan, 1);
     constants k;
     k.mean = one.mean;
     k.rest = one.rest;
@@ -374,20 +374,20 @@ void place_next(place *p)
 
 void reduce_tile(const sources from, global real *parts, const extents e, local record *scratch)
 {
-    const ulong channel = get_group_id(0);
+    const ulong chan = get_group_id(0);
     const ulong n_first = get_group_id(1) * e.batch_step;
     const ulong n_last = min(n_first + e.batch_step, e.batch);
     const ulong s_first = get_group_id(2) * e.spatial_step;
     const ulong s_last = min(s_first + e.spatial_step, e.spatial);
     const uint item = get_local_id(0);
     place p = place_start(n_last - n_first, (s_last - s_first) / LANES);
-    const ulong start = ((n_first + p.row) * CHANNELS + channel) * e.spatial + s_first;
+    const ulong start = ((n_first + p.row) * CHANNELS + chan) * e.spatial + s_first;
     tally t = tally_start(
-        from, channel,
+        from, chan,
         item < p.count ? load_values(from, start + p.column * LANES) : no_values());
     uint open = 0, most = FIRST_BLOCK;
     for (ulong i = item; i < p.count; i += GROUP) {
-        const ulong row = (n_first + p.row) * CHANNELS + channel;
+        const ulong row = (n_first + p.row) * CHANNELS + chan;
         tally_add(&t, load_values(from, row * e.spatial + s_first + p.column * LANES));
         if (++open == most) {
             tally_close(&t, open);
@@ -400,20 +400,20 @@ void reduce_tile(const sources from, global real *parts, const extents e, local 
     scratch[item] = tally_total(&t);
     fold_group(scratch, item);
     if (item == 0)
-        record_store(scratch[0], parts, part_index(), channel, 1);
+        record_store(scratch[0], parts, part_index(), chan, 1);
 }
 
 void map_tile(const targets t, const extents e)
 {
-    const ulong channel = get_group_id(0);
+    const ulong chan = get_group_id(0);
     const ulong n_first = get_group_id(1) * e.batch_step;
     const ulong n_last = min(n_first + e.batch_step, e.batch);
     const ulong s_first = get_group_id(2) * e.spatial_step;
     const ulong s_last = min(s_first + e.spatial_step, e.spatial);
     place p = place_start(n_last - n_first, (s_last - s_first) / LANES);
-    const constants k = constants_load(t, channel);
+    const constants k = constants_load(t, chan);
     for (ulong i = get_local_id(0); i < p.count; i += GROUP) {
-        const ulong row = (n_first + p.row) * CHANNELS + channel;
+        const ulong row = (n_first + p.row) * CHANNELS + chan;
         map_values(t, k, row * e.spatial + s_first + p.column * LANES);
         place_next(&p);
     }
@@ -427,8 +427,8 @@ void fuse(
 {
     reduce_tile(from, parts, e, scratch);
     barrier(CLK_GLOBAL_MEM_FENCE);
-    for (ulong channel = tile_first(e) + get_local_id(0); channel < tile_last(e); channel += GROUP)
-        finish_channels(r, parts, 1, channel, 1);
+    for (ulong chan = tile_first(e) + get_local_id(0); chan < tile_last(e); chan += GROUP)
+        finish_channels(r, parts, 1, chan, 1);
     barrier(CLK_GLOBAL_MEM_FENCE);
     map_tile(t, e);
 }
@@ -470,10 +470,10 @@ void finish(
         shift + shift_offset,
         constants + constants_offset, epsilon
     };
-    const ulong channel = get_global_id(0) * WIDE;
-    if (channel < CHANNELS)
+    const ulong chan = get_global_id(0) * WIDE;
+    if (chan < CHANNELS)
         finish_channels(
-            r, parts + parts_offset, sets, channel, min(CHANNELS - channel, (ulong)WIDE));
+            r, parts + parts_offset, sets, chan, min(CHANNELS - chan, (ulong)WIDE));
 }
 
 // Normalises each part of each tile: one group a tile and part.

@@ -159,10 +159,10 @@ ulong tile_distance(const extents e)
     return e.tile;
 }
 
-// A parameter of the channels from `channel` on, one in each lane.
-reals channel_load(global const real *parameter, const ulong channel)
+// A parameter of the channels from `chan` on, one in each lane.
+reals channel_load(global const real *parameter, const ulong chan)
 {
-    return *(global const loose_reals *)(parameter + channel);
+    return *(global const loose_reals *)(parameter + chan);
 }
 
 // Behind a reduction the last parts are the nearest.
@@ -208,9 +208,9 @@ record record_none(void)
 }
 
 record record_load(
-    global const real *parts, const ulong set, const ulong channel, const int count)
+    global const real *parts, const ulong set, const ulong chan, const int count)
 {
-    global const real *at = parts + set * 4 * CHANNELS + channel;
+    global const real *at = parts + set * 4 * CHANNELS + chan;
     record r;
     r.count = wide_load(at, count);
     r.mean = wide_load(at + CHANNELS, count);
@@ -220,9 +220,9 @@ record record_load(
 }
 
 void record_store(
-    const record r, global real *parts, const ulong set, const ulong channel, const int count)
+    const record r, global real *parts, const ulong set, const ulong chan, const int count)
 {
-    global real *at = parts + set * 4 * CHANNELS + channel;
+    global real *at = parts + set * 4 * CHANNELS + chan;
     wide_store(r.count, at, count);
     wide_store(r.mean, at + CHANNELS, count);
     wide_store(r.rest, at + 2ul * CHANNELS, count);
@@ -293,7 +293,7 @@ values load_some_values(const sources from, const ulong at, const int count)
 
 // A tally before its first value, which must be a value of the channel, or of none if there is
 // none.
-tally tally_start(const sources from, const ulong channel, const values first)
+tally tally_start(const sources from, const ulong chan, const values first)
 {
     const tally t = {first.x, 0, 0, 0, 0, 0, 0, 0};
     return t;
@@ -349,33 +349,33 @@ typedef struct {
     real epsilon;
 } results;
 
-// Those of `count` channels from `channel` on.
+// Those of `count` channels from `chan` on.
 void finish_channels(
-    const results r, global const real *parts, const ulong sets, const ulong channel,
+    const results r, global const real *parts, const ulong sets, const ulong chan,
     const int count)
 {
     record total = record_none();
     for (ulong set = 0; set < sets; set++)
-        total = record_merge(total, record_load(parts, set, channel, count));
+        total = record_merge(total, record_load(parts, set, chan, count));
     const wide mean = total.mean + total.rest;
     const wide rest = lost(total.mean, total.rest, mean);
     const wide var = total.count > 0 ? total.m2 / total.count : (wide)0;
     const wide invstd = 1 / sqrt(var + r.epsilon);
-    wide_store(mean, r.mean + channel, count);
-    wide_store(invstd, r.invstd + channel, count);
+    wide_store(mean, r.mean + chan, count);
+    wide_store(invstd, r.invstd + chan, count);
     const wide kept = total.count > 1 ? total.m2 / (total.count - 1) : var;
-    const wide mean_before = wide_load(r.running_mean + channel, count);
-    const wide var_before = wide_load(r.running_var + channel, count);
+    const wide mean_before = wide_load(r.running_mean + chan, count);
+    const wide var_before = wide_load(r.running_var + chan, count);
     const wide mean_after = (1 - r.momentum) * mean_before + r.momentum * mean;
     const wide var_after = (1 - r.momentum) * var_before + r.momentum * kept;
-    wide_store(total.count > 0 ? mean_after : mean_before, r.running_mean + channel, count);
-    wide_store(total.count > 0 ? var_after : var_before, r.running_var + channel, count);
-    global real *constants = r.constants + channel;
+    wide_store(total.count > 0 ? mean_after : mean_before, r.running_mean + chan, count);
+    wide_store(total.count > 0 ? var_after : var_before, r.running_var + chan, count);
+    global real *constants = r.constants + chan;
     wide_store(mean, constants, count);
     wide_store(rest, constants + CHANNELS, count);
-    const wide gain = invstd * wide_load(r.scale + channel, count);
+    const wide gain = invstd * wide_load(r.scale + chan, count);
     wide_store(gain, constants + 2ul * CHANNELS, count);
-    wide_store(wide_load(r.shift + channel, count), constants + 3ul * CHANNELS, count);
+    wide_store(wide_load(r.shift + chan, count), constants + 3ul * CHANNELS, count);
 }
 
 // ---- Normalise: y = (x - mean) * gain + shift, where gain = invstd * scale ----
@@ -397,10 +397,10 @@ typedef struct {
     wide shift;
 } factors;
 
-factors factors_of(const targets t, const ulong channel, const int count)
+factors factors_of(const targets t, const ulong chan, const int count)
 {
     factors k;
-    global const real *at = t.constants + channel;
+    global const real *at = t.constants + chan;
     k.mean = wide_load(at, count);
     k.rest = wide_load(at + CHANNELS, count);
     k.gain = wide_load(at + 2ul * CHANNELS, count);
@@ -496,22 +496,22 @@ pointer fetch_next(const sources from, const pointer p, const uint vectors)
 // it, and may overlap the one before.
 void reduce_tile(const sources from, global real *parts, const extents e)
 {
-    const ulong channel = tile_first(e);
-    const uint width = tile_last(e) - channel, vectors = (width + LANES - 1) / LANES;
+    const ulong chan = tile_first(e);
+    const uint width = tile_last(e) - chan, vectors = (width + LANES - 1) / LANES;
     const ulong first = get_group_id(2) * e.rows_step, last = min(first + e.rows_step, e.rows);
     tally t[TALLIES];
     for (uint i = 0; i < vectors; i++) {
-        const ulong c = channel + min(i * LANES, width - LANES);
+        const ulong c = chan + min(i * LANES, width - LANES);
         t[i] = tally_start(
             from, c, first < last ? load_values(from, first * CHANNELS + c) : no_values());
     }
-    pointer p = {(first + AHEAD) * CHANNELS + channel, 0};
+    pointer p = {(first + AHEAD) * CHANNELS + chan, 0};
     uint most = FIRST_BLOCK;
     for (ulong row = first; row < last;) {
         const ulong begin = row, stop = min(row + most, last);
         for (; row + ABREAST <= stop; row += ABREAST)
             for (uint i = 0; i < vectors; i++) {
-                ulong at = row * CHANNELS + channel + min(i * LANES, width - LANES);
+                ulong at = row * CHANNELS + chan + min(i * LANES, width - LANES);
                 for (uint j = 0; j < ABREAST; j++, at += CHANNELS) {
                     p = fetch_next(from, p, vectors);
                     tally_add(&t[i], load_values(from, at));
@@ -519,7 +519,7 @@ void reduce_tile(const sources from, global real *parts, const extents e)
             }
         for (; row < stop; row++)
             for (uint i = 0; i < vectors; i++) {
-                const ulong at = row * CHANNELS + channel + min(i * LANES, width - LANES);
+                const ulong at = row * CHANNELS + chan + min(i * LANES, width - LANES);
                 tally_add(&t[i], load_values(from, at));
             }
         for (uint i = 0; i < vectors; i++)
@@ -527,7 +527,7 @@ void reduce_tile(const sources from, global real *parts, const extents e)
         most = BLOCK;
     }
     for (uint i = 0; i < vectors; i++) {
-        const ulong c = channel + min(i * LANES, width - LANES);
+        const ulong c = chan + min(i * LANES, width - LANES);
         record_store(tally_total(&t[i]), parts, get_group_id(2), c, LANES);
     }
 }
@@ -557,19 +557,19 @@ void map_columns(
 // The table has the tile's channels as often as they fit, and once more for LANES - 1 columns.
 void map_tile(const targets t, const extents e)
 {
-    const ulong channel = tile_first(e);
-    const uint width = tile_last(e) - channel, circle = (TABLE - LANES + 1) / width * width;
+    const ulong chan = tile_first(e);
+    const uint width = tile_last(e) - chan, circle = (TABLE - LANES + 1) / width * width;
     const ulong first = map_part() * e.rows_step, last = min(first + e.rows_step, e.rows);
     table of;
     for (uint i = 0; i < width; i += WIDE)
-        table_set(&of, i, factors_of(t, channel + i, min(width - i, (uint)WIDE)));
+        table_set(&of, i, factors_of(t, chan + i, min(width - i, (uint)WIDE)));
     for (uint i = width; i < circle + LANES - 1; i++)
         table_repeat(&of, i, i - width);
     if (width == CHANNELS)
         map_columns(t, &of, first * CHANNELS, (last - first) * CHANNELS, circle);
     else
         for (ulong row = first; row < last; row++)
-            map_columns(t, &of, row * CHANNELS + channel, width, circle);
+            map_columns(t, &of, row * CHANNELS + chan, width, circle);
 }
 
 // One work-item does a tile: its values are read again while they are still near.
@@ -580,8 +580,8 @@ void fuse(
 {
     reduce_tile(from, parts, e);
     const ulong last = tile_last(e);
-    for (ulong channel = tile_first(e); channel < last; channel += WIDE)
-        finish_channels(r, parts, 1, channel, min(last - channel, (ulong)WIDE));
+    for (ulong chan = tile_first(e); chan < last; chan += WIDE)
+        finish_channels(r, parts, 1, chan, min(last - chan, (ulong)WIDE));
     map_tile(t, e);
 }
 
@@ -623,10 +623,10 @@ void finish(
         shift + shift_offset,
         constants + constants_offset, epsilon
     };
-    const ulong channel = get_global_id(0) * WIDE;
-    if (channel < CHANNELS)
+    const ulong chan = get_global_id(0) * WIDE;
+    if (chan < CHANNELS)
         finish_channels(
-            r, parts + parts_offset, sets, channel, min(CHANNELS - channel, (ulong)WIDE));
+            r, parts + parts_offset, sets, chan, min(CHANNELS - chan, (ulong)WIDE));
 }
 
 // Normalises each part of each tile: one group a tile and part.

@@ -72,10 +72,10 @@ ulong tile_last(const extents e)
     return min(tile_first(e) + TILE, (ulong)CHANNELS);
 }
 
-// A parameter of the channels from `channel` on, one in each lane.
-reals channel_load(global const real *parameter, const ulong channel)
+// A parameter of the channels from `chan` on, one in each lane.
+reals channel_load(global const real *parameter, const ulong chan)
 {
-    return parameter[min(channel, (ulong)CHANNELS - 1)];
+    return parameter[min(chan, (ulong)CHANNELS - 1)];
 }
 
 // ---- Pairs: a number as the nearest real and the rest it lacks ----
@@ -110,9 +110,9 @@ record record_none(void)
 }
 
 record record_load(
-    global const real *parts, const ulong set, const ulong channel, const int count)
+    global const real *parts, const ulong set, const ulong chan, const int count)
 {
-    global const real *at = parts + set * 4 * CHANNELS + channel;
+    global const real *at = parts + set * 4 * CHANNELS + chan;
     record r;
     r.count = wide_load(at, count);
     r.mean = wide_load(at + CHANNELS, count);
@@ -122,9 +122,9 @@ record record_load(
 }
 
 void record_store(
-    const record r, global real *parts, const ulong set, const ulong channel, const int count)
+    const record r, global real *parts, const ulong set, const ulong chan, const int count)
 {
-    global real *at = parts + set * 4 * CHANNELS + channel;
+    global real *at = parts + set * 4 * CHANNELS + chan;
     wide_store(r.count, at, count);
     wide_store(r.mean, at + CHANNELS, count);
     wide_store(r.rest, at + 2ul * CHANNELS, count);
@@ -184,7 +184,7 @@ values no_values(void)
 
 // A tally before its first value, which must be a value of the channel, or of none if there is
 // none.
-tally tally_start(const sources from, const ulong channel, const values first)
+tally tally_start(const sources from, const ulong chan, const values first)
 {
     const tally t = {first.x, 0, 0, 0, 0, 0, 0, 0};
     return t;
@@ -228,21 +228,21 @@ typedef struct {
     real epsilon;
 } results;
 
-// Those of `count` channels from `channel` on.
+// Those of `count` channels from `chan` on.
 void finish_channels(
-    const results r, global const real *parts, const ulong sets, const ulong channel,
+    const results r, global const real *parts, const ulong sets, const ulong chan,
     const int count)
 {
     record total = record_none();
     for (ulong set = 0; set < sets; set++)
-        total = record_merge(total, record_load(parts, set, channel, count));
+        total = record_merge(total, record_load(parts, set, chan, count));
     const wide mean = total.mean + total.rest;
     const wide rest = lost(total.mean, total.rest, mean);
     const wide var = total.count > 0 ? total.m2 / total.count : (wide)0;
     const wide invstd = 1 / sqrt(var + r.epsilon);
-    wide_store(mean, r.mean + channel, count);
-    wide_store(invstd, r.invstd + channel, count);
-    global real *constants = r.constants + channel;
+    wide_store(mean, r.mean + chan, count);
+    wide_store(invstd, r.invstd + chan, count);
+    global real *constants = r.constants + chan;
     wide_store(mean, constants, count);
     wide_store(rest, constants + CHANNELS, count);
     const wide gain = invstd;
@@ -264,10 +264,10 @@ typedef struct {
     wide gain;
 } factors;
 
-factors factors_of(const targets t, const ulong channel, const int count)
+factors factors_of(const targets t, const ulong chan, const int count)
 {
     factors k;
-    global const real *at = t.constants + channel;
+    global const real *at = t.constants + chan;
     k.mean = wide_load(at, count);
     k.rest = wide_load(at + CHANNELS, count);
     k.gain = wide_load(at + 2ul * CHANNELS, count);
@@ -281,9 +281,9 @@ typedef struct {
     reals gain;
 } constants;
 
-constants constants_load(const targets t, const ulong channel)
+constants constants_load(const targets t, const ulong chan)
 {
-    const factors one = factors_of(t, channel, 1);
+    const factors one = factors_of(t, chan, 1);
     constants k;
     k.mean = one.mean;
     k.rest = one.rest;
@@ -324,16 +324,16 @@ void fold_group(local record *scratch, const uint item)
 void reduce_tile(const sources from, global real *parts, const extents e, local record *scratch)
 {
     const uint item = get_local_id(0);
-    const ulong channel = tile_first(e) + item % TILE;
+    const ulong chan = tile_first(e) + item % TILE;
     const ulong first = get_group_id(2) * e.rows_step;
-    const ulong last = channel < CHANNELS ? min(first + e.rows_step, e.rows) : 0;
+    const ulong last = chan < CHANNELS ? min(first + e.rows_step, e.rows) : 0;
     const ulong start = first + item / TILE;
     tally t = tally_start(
-        from, channel,
-        start < last ? load_values(from, start * CHANNELS + channel) : no_values());
+        from, chan,
+        start < last ? load_values(from, start * CHANNELS + chan) : no_values());
     uint open = 0, most = FIRST_BLOCK;
     for (ulong row = start; row < last; row += GROUP / TILE) {
-        tally_add(&t, load_values(from, row * CHANNELS + channel));
+        tally_add(&t, load_values(from, row * CHANNELS + chan));
         if (++open == most) {
             tally_close(&t, open);
             open = 0;
@@ -343,19 +343,19 @@ void reduce_tile(const sources from, global real *parts, const extents e, local 
     tally_close(&t, open);
     scratch[item] = tally_total(&t);
     fold_group(scratch, item);
-    if (item < TILE && channel < CHANNELS)
-        record_store(scratch[item], parts, get_group_id(2), channel, 1);
+    if (item < TILE && chan < CHANNELS)
+        record_store(scratch[item], parts, get_group_id(2), chan, 1);
 }
 
 void map_tile(const targets t, const extents e)
 {
     const uint item = get_local_id(0);
-    const ulong channel = tile_first(e) + item % TILE;
+    const ulong chan = tile_first(e) + item % TILE;
     const ulong first = get_group_id(2) * e.rows_step;
-    const ulong last = channel < CHANNELS ? min(first + e.rows_step, e.rows) : 0;
-    const constants k = constants_load(t, channel);
+    const ulong last = chan < CHANNELS ? min(first + e.rows_step, e.rows) : 0;
+    const constants k = constants_load(t, chan);
     for (ulong row = first + item / TILE; row < last; row += GROUP / TILE)
-        map_values(t, k, row * CHANNELS + channel);
+        map_values(t, k, row * CHANNELS + chan);
 }
 
 // One group does a tile: its values are read again while they are still near.
@@ -366,8 +366,8 @@ void fuse(
 {
     reduce_tile(from, parts, e, scratch);
     barrier(CLK_GLOBAL_MEM_FENCE);
-    for (ulong channel = tile_first(e) + get_local_id(0); channel < tile_last(e); channel += GROUP)
-        finish_channels(r, parts, 1, channel, 1);
+    for (ulong chan = tile_first(e) + get_local_id(0); chan < tile_last(e); chan += GROUP)
+        finish_channels(r, parts, 1, chan, 1);
     barrier(CLK_GLOBAL_MEM_FENCE);
     map_tile(t, e);
 }
@@ -402,10 +402,10 @@ void finish(
         mean + mean_offset, invstd + invstd_offset,
         constants + constants_offset, epsilon
     };
-    const ulong channel = get_global_id(0) * WIDE;
-    if (channel < CHANNELS)
+    const ulong chan = get_global_id(0) * WIDE;
+    if (chan < CHANNELS)
         finish_channels(
-            r, parts + parts_offset, sets, channel, min(CHANNELS - channel, (ulong)WIDE));
+            r, parts + parts_offset, sets, chan, min(CHANNELS - chan, (ulong)WIDE));
 }
 
 // Normalises each part of each tile: one group a tile and part.

@@ -174,13 +174,13 @@ typedef struct {
     wide shift;
 } factors;
 
-factors factors_of(const targets t, const ulong channel, const int count)
+factors factors_of(const targets t, const ulong chan, const int count)
 {
     factors k;
-    k.mean = wide_load(t.mean + channel, count);
-    k.gain = 1 / sqrt(wide_load(t.var + channel, count) + t.epsilon);
-    k.gain *= wide_load(t.scale + channel, count);
-    k.shift = wide_load(t.shift + channel, count);
+    k.mean = wide_load(t.mean + chan, count);
+    k.gain = 1 / sqrt(wide_load(t.var + chan, count) + t.epsilon);
+    k.gain *= wide_load(t.scale + chan, count);
+    k.shift = wide_load(t.shift + chan, count);
     return k;
 }
 

@@ -95,13 +95,13 @@ typedef struct {
     wide shift;
 } factors;
 
-factors factors_of(const targets t, const ulong channel, const int count)
+factors factors_of(const targets t, const ulong chan, const int count)
 {
     factors k;
-    k.mean = wide_load(t.mean + channel, count);
-    k.gain = 1 / sqrt(wide_load(t.var + channel, count) + t.epsilon);
-    k.gain *= wide_load(t.scale + channel, count);
-    k.shift = wide_load(t.shift + channel, count);
+    k.mean = wide_load(t.mean + chan, count);
+    k.gain = 1 / sqrt(wide_load(t.var + chan, count) + t.epsilon);
+    k.gain *= wide_load(t.scale + chan, count);
+    k.shift = wide_load(t.shift + chan, count);
     return k;
 }
 
@@ -112,9 +112,9 @@ typedef struct {
     reals shift;
 } constants;
 
-constants constants_load(const targets t, const ulong channel)
+constants constants_load(const targets t, const ulong chan)
 {
-    const factors one = factors_of(t, channel, 1);
+    const factors one = factors_of(t, chan, 1);
     constants k;
     k.mean = one.mean;
     k.gain = one.gain;
@@ -140,12 +140,12 @@ void map_values(const targets t, const constants k, const ulong at)
 void map_tile(const targets t, const extents e)
 {
     const uint item = get_local_id(0);
-    const ulong channel = tile_first(e) + item % TILE;
+    const ulong chan = tile_first(e) + item % TILE;
     const ulong first = get_group_id(2) * e.rows_step;
-    const ulong last = channel < CHANNELS ? min(first + e.rows_step, e.rows) : 0;
-    const constants k = constants_load(t, channel);
+    const ulong last = chan < CHANNELS ? min(first + e.rows_step, e.rows) : 0;
+    const constants k = constants_load(t, chan);
     for (ulong row = first + item / TILE; row < last; row += GROUP / TILE)
-        map_values(t, k, row * CHANNELS + channel);
+        map_values(t, k, row * CHANNELS + chan);
 }
 
 // ---- Kernel. Every buffer comes with an offset in elements; the local size is fixed ----

@@ -65,9 +65,9 @@ record record_none(void)
 }
 
 record record_load(
-    global const real *parts, const ulong set, const ulong channel, const int count)
+    global const real *parts, const ulong set, const ulong chan, const int count)
 {
-    global const real *at = parts + set * 4 * CHANNELS + channel;
+    global const real *at = parts + set * 4 * CHANNELS + chan;
     record r;
     r.count = wide_load(at, count);
     r.mean = wide_load(at + CHANNELS, count);
@@ -77,9 +77,9 @@ record record_load(
 }
 
 void record_store(
-    const record r, global real *parts, const ulong set, const ulong channel, const int count)
+    const record r, global real *parts, const ulong set, const ulong chan, const int count)
 {
-    global real *at = parts + set * 4 * CHANNELS + channel;
+    global real *at = parts + set * 4 * CHANNELS + chan;
     wide_store(r.count, at, count);
     wide_store(r.mean, at + CHANNELS, count);
     wide_store(r.rest, at + 2ul * CHANNELS, count);
@@ -111,18 +111,18 @@ typedef struct {
     global real *moments;
 } results;
 
-// Those of `count` channels from `channel` on.
+// Those of `count` channels from `chan` on.
 void finish_channels(
-    const results r, global const real *parts, const ulong sets, const ulong channel,
+    const results r, global const real *parts, const ulong sets, const ulong chan,
     const int count)
 {
     record total = record_none();
     for (ulong set = 0; set < sets; set++)
-        total = record_merge(total, record_load(parts, set, channel, count));
+        total = record_merge(total, record_load(parts, set, chan, count));
     const wide mean = total.mean + total.rest;
     const wide rest = lost(total.mean, total.rest, mean);
     const record kept = {total.count, mean, rest, total.m2};
-    record_store(kept, r.moments, 0, channel, count);
+    record_store(kept, r.moments, 0, chan, count);
 }
 
 // ---- Kernels. Every buffer comes with an offset in elements; local sizes are fixed ----
@@ -136,8 +136,8 @@ void finish(
     const results r = {
         moments + moments_offset
     };
-    const ulong channel = get_global_id(0) * WIDE;
-    if (channel < CHANNELS)
+    const ulong chan = get_global_id(0) * WIDE;
+    if (chan < CHANNELS)
         finish_channels(
-            r, parts + parts_offset, sets, channel, min(CHANNELS - channel, (ulong)WIDE));
+            r, parts + parts_offset, sets, chan, min(CHANNELS - chan, (ulong)WIDE));
 }

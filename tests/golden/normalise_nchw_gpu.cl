@@ -92,9 +92,9 @@ record record_none(void)
 }
 
 record record_load(
-    global const real *parts, const ulong set, const ulong channel, const int count)
+    global const real *parts, const ulong set, const ulong chan, const int count)
 {
-    global const real *at = parts + set * 4 * CHANNELS + channel;
+    global const real *at = parts + set * 4 * CHANNELS + chan;
     record r;
     r.count = wide_load(at, count);
     r.mean = wide_load(at + CHANNELS, count);
@@ -104,9 +104,9 @@ record record_load(
 }
 
 void record_store(
-    const record r, global real *parts, const ulong set, const ulong channel, const int count)
+    const record r, global real *parts, const ulong set, const ulong chan, const int count)
 {
-    global real *at = parts + set * 4 * CHANNELS + channel;
+    global real *at = parts + set * 4 * CHANNELS + chan;
     wide_store(r.count, at, count);
     wide_store(r.mean, at + CHANNELS, count);
     wide_store(r.rest, at + 2ul * CHANNELS, count);
@@ -142,26 +142,26 @@ typedef struct {
     real epsilon;
 } results;
 
-// Those of `count` channels from `channel` on.
+// Those of `count` channels from `chan` on.
 void finish_channels(
-    const results r, global const real *parts, const ulong sets, const ulong channel,
+    const results r, global const real *parts, const ulong sets, const ulong chan,
     const int count)
 {
     record total = record_none();
     for (ulong set = 0; set < sets; set++)
-        total = record_merge(total, record_load(parts, set, channel, count));
+        total = record_merge(total, record_load(parts, set, chan, count));
     const wide mean = total.mean + total.rest;
     const wide rest = lost(total.mean, total.rest, mean);
     const wide var = total.count > 0 ? total.m2 / total.count : (wide)0;
     const wide invstd = 1 / sqrt(var + r.epsilon);
-    wide_store(mean, r.mean + channel, count);
-    wide_store(invstd, r.invstd + channel, count);
-    global real *constants = r.constants + channel;
+    wide_store(mean, r.mean + chan, count);
+    wide_store(invstd, r.invstd + chan, count);
+    global real *constants = r.constants + chan;
     wide_store(mean, constants, count);
     wide_store(rest, constants + CHANNELS, count);
-    const wide gain = invstd * wide_load(r.scale + channel, count);
+    const wide gain = invstd * wide_load(r.scale + chan, count);
     wide_store(gain, constants + 2ul * CHANNELS, count);
-    wide_store(wide_load(r.shift + channel, count), constants + 3ul * CHANNELS, count);
+    wide_store(wide_load(r.shift + chan, count), constants + 3ul * CHANNELS, count);
 }
 
 // ---- Normalise: y = (x - mean) * gain + shift, where gain = invstd * scale ----
@@ -180,10 +180,10 @@ typedef struct {
     wide shift;
 } factors;
 
-factors factors_of(const targets t, const ulong channel, const int count)
+factors factors_of(const targets t, const ulong chan, const int count)
 {
     factors k;
-    global const real *at = t.constants + channel;
+    global const real *at = t.constants + chan;
     k.mean = wide_load(at, count);
     k.rest = wide_load(at + CHANNELS, count);
     k.gain = wide_load(at + 2ul * CHANNELS, count);
@@ -199,9 +199,9 @@ typedef struct {
     reals shift;
 } constants;
 
-constants constants_load(const targets t, const ulong channel)
+constants constants_load(const targets t, const ulong chan)
 {
-    const factors one = factors_of(t, channel, 1);
+    const factors one = factors_of(t, chan, 1);
     constants k;
     k.mean = one.mean;
     k.rest = one.rest;
@@ -251,15 +251,15 @@ void place_next(place *p)
 
 void map_tile(const targets t, const extents e)
 {
-    const ulong channel = get_group_id(0);
+    const ulong chan = get_group_id(0);
     const ulong n_first = get_group_id(1) * e.batch_step;
     const ulong n_last = min(n_first + e.batch_step, e.batch);
     const ulong s_first = get_group_id(2) * e.spatial_step;
     const ulong s_last = min(s_first + e.spatial_step, e.spatial);
     place p = place_start(n_last - n_first, (s_last - s_first) / LANES);
-    const constants k = constants_load(t, channel);
+    const constants k = constants_load(t, chan);
     for (ulong i = get_local_id(0); i < p.count; i += GROUP) {
-        const ulong row = (n_first + p.row) * CHANNELS + channel;
+        const ulong row = (n_first + p.row) * CHANNELS + chan;
         map_values(t, k, row * e.spatial + s_first + p.column * LANES);
         place_next(&p);
     }
@@ -283,10 +283,10 @@ void finish(
         shift + shift_offset,
         constants + constants_offset, epsilon
     };
-    const ulong channel = get_global_id(0) * WIDE;
-    if (channel < CHANNELS)
+    const ulong chan = get_global_id(0) * WIDE;
+    if (chan < CHANNELS)
         finish_channels(
-            r, parts + parts_offset, sets, channel, min(CHANNELS - channel, (ulong)WIDE));
+            r, parts + parts_offset, sets, chan, min(CHANNELS - chan, (ulong)WIDE));
 }
 
 // Normalises each part of each tile: one group a tile and part.
