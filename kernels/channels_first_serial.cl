@@ -18,12 +18,15 @@ values first_values(const sources from, const ulong at, const ulong length)
 // vector that ends with the row.
 #if FETCHES
 pace reduce_row(
-    tally *of, const sources from, ulong at, const ulong length, const ulong ahead, pace p)
+    tally *of, const sources from, ulong at, const ulong length, const ulong ahead,
+    const pace before)
 #else
-pace reduce_row(tally *of, const sources from, ulong at, const ulong length, pace p)
+pace reduce_row(
+    tally *of, const sources from, ulong at, const ulong length, const pace before)
 #endif
 {
     tally t = *of;
+    pace p = before;
     const ulong vectors = length / LANES;
 #if !SCALAR
     const int rest = length % LANES;

@@ -499,9 +499,11 @@ values first_values(const sources from, const ulong at, const ulong length)
 // Adds a row of `length` values to a tally. The values beyond whole vectors come first, in a
 // vector that ends with the row.
 pace reduce_row(
-    tally *of, const sources from, ulong at, const ulong length, const ulong ahead, pace p)
+    tally *of, const sources from, ulong at, const ulong length, const ulong ahead,
+    const pace before)
 {
     tally t = *of;
+    pace p = before;
     const ulong vectors = length / LANES;
     const int rest = length % LANES;
     if (rest > 0 && vectors > 0)
