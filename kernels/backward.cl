@@ -39,7 +39,7 @@ void reduce(
 #if SPLIT
 
 // Merges the parts of each channel: one work-item for WIDE channels.
-kernel __attribute__((reqd_work_group_size(FINISH_GROUP, 1, 1)))
+kernel __attribute__((reqd_work_group_size(FINISH_GROUP, 1, 1), vec_type_hint(wide)))
 void finish(
 #if !FROZEN && !KEEP_SUMS
     global const real *mean, const ulong mean_offset,

@@ -36,7 +36,7 @@ void reduce(
 #if SPLIT
 
 // Merges the parts of each channel: one work-item for WIDE channels.
-kernel __attribute__((reqd_work_group_size(FINISH_GROUP, 1, 1)))
+kernel __attribute__((reqd_work_group_size(FINISH_GROUP, 1, 1), vec_type_hint(wide)))
 void finish(
 #include "forward_arguments.cl"
     global const real *parts, const ulong parts_offset, const ulong sets)

@@ -4,7 +4,7 @@
 // ---- Kernel. Every buffer comes with an offset in elements; the local size is fixed ----
 
 // One work-item for WIDE channels.
-kernel __attribute__((reqd_work_group_size(FINISH_GROUP, 1, 1)))
+kernel __attribute__((reqd_work_group_size(FINISH_GROUP, 1, 1), vec_type_hint(wide)))
 void finish(
 #if SCALE
     global real *scale, const ulong scale_offset,

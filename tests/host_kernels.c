@@ -12,6 +12,7 @@ static struct host_run now;
 #define global
 #define local
 #define reqd_work_group_size(x, y, z)
+#define vec_type_hint(type)
 #define min(a, b)  ((a) < (b) ? (a) : (b))
 #define max(a, b)  ((a) > (b) ? (a) : (b))
 #define barrier(f) ((void)0)

@@ -592,7 +592,7 @@ void reduce(
 }
 
 // Merges the parts of each channel: one work-item for WIDE channels.
-kernel __attribute__((reqd_work_group_size(FINISH_GROUP, 1, 1)))
+kernel __attribute__((reqd_work_group_size(FINISH_GROUP, 1, 1), vec_type_hint(wide)))
 void finish(
     global const real *mean, const ulong mean_offset,
     global const real *invstd, const ulong invstd_offset,

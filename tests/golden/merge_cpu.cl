@@ -128,7 +128,7 @@ void finish_channels(
 // ---- Kernels. Every buffer comes with an offset in elements; local sizes are fixed ----
 
 // Merges the parts of each channel: one work-item for WIDE channels.
-kernel __attribute__((reqd_work_group_size(FINISH_GROUP, 1, 1)))
+kernel __attribute__((reqd_work_group_size(FINISH_GROUP, 1, 1), vec_type_hint(wide)))
 void finish(
     global real *moments, const ulong moments_offset,
     global const real *parts, const ulong parts_offset, const ulong sets)

@@ -268,7 +268,7 @@ void map_tile(const targets t, const extents e)
 // ---- Kernels. Every buffer comes with an offset in elements; local sizes are fixed ----
 
 // Merges the parts of each channel: one work-item for WIDE channels.
-kernel __attribute__((reqd_work_group_size(FINISH_GROUP, 1, 1)))
+kernel __attribute__((reqd_work_group_size(FINISH_GROUP, 1, 1), vec_type_hint(wide)))
 void finish(
     global real *mean, const ulong mean_offset,
     global real *invstd, const ulong invstd_offset,

@@ -56,7 +56,7 @@ void optimise(
 // ---- Kernel. Every buffer comes with an offset in elements; the local size is fixed ----
 
 // One work-item for WIDE channels.
-kernel __attribute__((reqd_work_group_size(FINISH_GROUP, 1, 1)))
+kernel __attribute__((reqd_work_group_size(FINISH_GROUP, 1, 1), vec_type_hint(wide)))
 void finish(
     global real *scale, const ulong scale_offset,
     global const real *dscale, const ulong dscale_offset,
