@@ -80,16 +80,31 @@ struct range {
     int tensor;
 };
 
-/* The memory a buffer lies in: for a sub-buffer its parent, with the origin added to *first. */
-static cl_mem root_of(cl_mem memory, uint64_t *first)
+/* A query on a buffer failed: it is none, or the device is at fault. */
+static enum clnorm_status fail_query(struct clnorm_context *context, const char *name, cl_int code)
+{
+    if (code != CL_INVALID_MEM_OBJECT)
+        return clnorm__fail_call(context, code, "clGetMemObjectInfo");
+    return clnorm__fail(context, CLNORM_INVALID_ARGUMENT,
+                        "the buffer '%s' is not a valid cl_mem: clGetMemObjectInfo failed with %s "
+                        "(%d)",
+                        name, clnorm__code_name(code), (int)code);
+}
+
+/* The memory the range lies in: for a sub-buffer its parent, where it starts at the origin. */
+static cl_int find_root(struct range *range)
 {
     cl_mem parent = NULL;
     size_t origin = 0;
-    if (clGetMemObjectInfo(memory, CL_MEM_ASSOCIATED_MEMOBJECT, sizeof parent, &parent, NULL) ||
-        !parent || clGetMemObjectInfo(memory, CL_MEM_OFFSET, sizeof origin, &origin, NULL))
-        return memory;
-    *first += origin;
-    return parent;
+    cl_int code = clGetMemObjectInfo(range->memory, CL_MEM_ASSOCIATED_MEMOBJECT, sizeof parent,
+                                     &parent, NULL);
+    if (code != CL_SUCCESS || !parent)
+        return code;
+    code = clGetMemObjectInfo(range->memory, CL_MEM_OFFSET, sizeof origin, &origin, NULL);
+    range->memory = parent;
+    range->first += origin;
+    range->last += origin;
+    return code;
 }
 
 static enum clnorm_status check_buffer(struct clnorm_context *context, const char *name,
@@ -105,9 +120,7 @@ static enum clnorm_status check_buffer(struct clnorm_context *context, const cha
     if (code == CL_SUCCESS)
         code = clGetMemObjectInfo(buffer.memory, CL_MEM_SIZE, sizeof size, &size, NULL);
     if (code != CL_SUCCESS)
-        return clnorm__fail(context, CLNORM_INVALID_ARGUMENT,
-                            "the buffer '%s' is not a valid cl_mem (%s)", name,
-                            clnorm__code_name(code));
+        return fail_query(context, name, code);
     if (owner != context->opencl)
         return clnorm__fail(context, CLNORM_INVALID_ARGUMENT,
                             "the buffer '%s' belongs to another cl_context", name);
@@ -165,12 +178,15 @@ enum clnorm_status clnorm__arguments_check(struct clnorm_context *context,
         status = check_buffer(context, name, buffer, bytes, element_size);
         if (status != CLNORM_OK)
             break;
-        uint64_t first = buffer.offset;
-        const cl_mem root = root_of(buffer.memory, &first);
-        ranges[count] =
-            (struct range){name, root, first, first + bytes, use, clnorm__buffer_is_tensor(role)};
+        struct range *const range = &ranges[count];
+        *range = (struct range){name,          buffer.memory,
+                                buffer.offset, buffer.offset + bytes,
+                                use,           clnorm__buffer_is_tensor(role)};
+        const cl_int code = find_root(range);
+        if (code != CL_SUCCESS)
+            status = fail_query(context, name, code);
         for (unsigned i = 0; i < count && status == CLNORM_OK; i++)
-            status = check_overlap(context, &ranges[i], &ranges[count]);
+            status = check_overlap(context, &ranges[i], range);
         count++;
     }
     return status;

@@ -1,5 +1,6 @@
 #define _POSIX_C_SOURCE 200809L
 #include "context.h"
+#include "facts.h"
 #include "options.h"
 
 #include <stddef.h>
@@ -59,11 +60,10 @@ static enum clnorm_status adopt_device(const struct clnorm_context_options *opti
 static enum clnorm_status describe_device(struct clnorm_context *context, cl_device_id id,
                                           struct report report)
 {
-    cl_platform_id platform;
-    cl_int code = clGetDeviceInfo(id, CL_DEVICE_PLATFORM, sizeof platform, &platform, NULL);
-    if (code == CL_SUCCESS)
-        code = clnorm__device_describe(platform, id, &context->device);
-    return code == CL_SUCCESS ? CLNORM_OK : refuse_call(report, code, "clGetDeviceInfo");
+    struct clnorm__facts facts = {.device = id};
+    clnorm__facts_read(&facts, CL_DEVICE_PLATFORM, &facts.platform, sizeof facts.platform);
+    clnorm__device_describe(&facts, &context->device);
+    return facts.code == CL_SUCCESS ? CLNORM_OK : refuse_call(report, facts.code, facts.call);
 }
 
 /* Without a selector, the device that the bundle is for is the best. */
@@ -107,7 +107,9 @@ static enum clnorm_status open_device(struct clnorm_context *context,
         context->opencl =
             clCreateContext(properties, 1, &context->device.device, NULL, NULL, &code);
     }
-    return code == CL_SUCCESS ? CLNORM_OK : refuse_call(report, code, "making the cl_context");
+    if (code == CL_SUCCESS)
+        return CLNORM_OK;
+    return refuse_call(report, code, options->context ? "clRetainContext" : "clCreateContext");
 }
 
 /* The target of another kind, within the limits of this device. */
@@ -124,21 +126,20 @@ static struct clnorm_target target_as(enum clnorm_kind kind, const struct clnorm
 }
 
 /* The facts beyond struct clnorm_device that programs depend on. */
-static void read_build_facts(struct clnorm_context *context)
+static enum clnorm_status read_build_facts(struct clnorm_context *context, struct report report)
 {
-    const cl_device_id id = context->device.device;
-    cl_uint vendor = 0, bits = 0;
-    cl_device_fp_config single = 0;
-    clGetDeviceInfo(id, CL_DEVICE_VENDOR_ID, sizeof vendor, &vendor, NULL);
-    clGetDeviceInfo(id, CL_DEVICE_ADDRESS_BITS, sizeof bits, &bits, NULL);
-    clGetDeviceInfo(id, CL_DEVICE_SINGLE_FP_CONFIG, sizeof single, &single, NULL);
+    struct clnorm__facts facts = {.device = context->device.device};
+    const cl_uint vendor = clnorm__facts_uint(&facts, CL_DEVICE_VENDOR_ID);
+    const cl_uint bits = clnorm__facts_uint(&facts, CL_DEVICE_ADDRESS_BITS);
+    const cl_ulong single = clnorm__facts_ulong(&facts, CL_DEVICE_SINGLE_FP_CONFIG);
     snprintf(context->device_vendor_id, sizeof context->device_vendor_id, "%u", (unsigned)vendor);
     snprintf(context->address_bits, sizeof context->address_bits, "%u", (unsigned)bits);
-    clnorm__device_string(id, CL_DEVICE_OPENCL_C_VERSION, context->opencl_c_version,
-                          sizeof context->opencl_c_version);
+    clnorm__facts_text(&facts, CL_DEVICE_OPENCL_C_VERSION, context->opencl_c_version,
+                       sizeof context->opencl_c_version);
     context->build_options = single & CL_FP_CORRECTLY_ROUNDED_DIVIDE_SQRT
                                  ? "-cl-std=CL1.2 -cl-fp32-correctly-rounded-divide-sqrt"
                                  : "-cl-std=CL1.2";
+    return facts.code == CL_SUCCESS ? CLNORM_OK : refuse_call(report, facts.code, facts.call);
 }
 
 void clnorm__context_facts(const struct clnorm_context *context,
@@ -199,8 +200,9 @@ static enum clnorm_status open_context(struct clnorm_context *context,
         return refuse_call(report, code, "clCreateCommandQueue");
     if (options->kind != CLNORM_KIND_AUTO)
         context->device.target = target_as(options->kind, &context->device.target);
-    read_build_facts(context);
-    status = check_bundle(context, report);
+    status = read_build_facts(context, report);
+    if (status == CLNORM_OK)
+        status = check_bundle(context, report);
     if (status != CLNORM_OK)
         return status;
     status = clnorm__store_open(options, &context->store);

@@ -10,6 +10,8 @@
 #include "store.h"
 #include "tuning.h"
 
+struct clnorm__attempt;
+struct clnorm__facts;
 struct clnorm__program;
 struct clnorm__pooled;
 
@@ -28,6 +30,7 @@ struct clnorm_context {
 
     pthread_mutex_t error_mutex;
     char *error; /* malloc'd, or NULL */
+    struct clnorm__attempt *attempts;
 
     pthread_mutex_t program_mutex;
     pthread_cond_t program_ready;
@@ -51,6 +54,19 @@ clnorm__fail(struct clnorm_context *context, enum clnorm_status status, const ch
 /* The same for an OpenCL call that returned code: out of memory or device failure, by code. */
 enum clnorm_status clnorm__fail_call(struct clnorm_context *context, cl_int code, const char *call);
 
+/*
+ * What a thread attempts and may get over: the details of its failures from open to close are not
+ * the context's last error, unless it closes with `failed`. Not nested.
+ */
+struct clnorm__attempt {
+    struct clnorm__attempt *next;
+    pthread_t thread;
+    char *error;
+};
+void clnorm__attempt_open(struct clnorm_context *context, struct clnorm__attempt *attempt);
+void clnorm__attempt_close(struct clnorm_context *context, struct clnorm__attempt *attempt,
+                           int failed);
+
 enum clnorm_status clnorm__status_of(cl_int code);
 
 /* "CL_INVALID_VALUE"; "an unknown code" for others. */
@@ -67,12 +83,8 @@ void clnorm__context_facts(const struct clnorm_context *context,
 
 /* ---- device.c ---- */
 
-/* The facts of a device. Returns the OpenCL code of the first query that failed. */
-cl_int clnorm__device_describe(cl_platform_id platform, cl_device_id id,
-                               struct clnorm_device *device);
-
-/* A string property, cut to size; "" when the query fails. */
-void clnorm__device_string(cl_device_id id, cl_device_info what, char *text, size_t size);
+/* Describes the device that the facts are of; whole only when they have no failure then. */
+void clnorm__device_describe(struct clnorm__facts *facts, struct clnorm_device *device);
 
 /* Picks a device by selector (index, part of a name, or NULL for the best). */
 enum clnorm_status clnorm__device_select(const char *selector, struct clnorm_device *device,

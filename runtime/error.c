@@ -20,6 +20,7 @@ static const struct {
     {CL_MISALIGNED_SUB_BUFFER_OFFSET, "CL_MISALIGNED_SUB_BUFFER_OFFSET"},
     {CL_EXEC_STATUS_ERROR_FOR_EVENTS_IN_WAIT_LIST, "CL_EXEC_STATUS_ERROR_FOR_EVENTS_IN_WAIT_LIST"},
     {CL_INVALID_VALUE, "CL_INVALID_VALUE"},
+    {CL_INVALID_PLATFORM, "CL_INVALID_PLATFORM"},
     {CL_INVALID_DEVICE, "CL_INVALID_DEVICE"},
     {CL_INVALID_CONTEXT, "CL_INVALID_CONTEXT"},
     {CL_INVALID_QUEUE_PROPERTIES, "CL_INVALID_QUEUE_PROPERTIES"},
@@ -61,6 +62,7 @@ enum clnorm_status clnorm__status_of(cl_int code)
     case CL_OUT_OF_HOST_MEMORY:
     case CL_INVALID_BUFFER_SIZE: /* larger than the device allocates at once */
         return CLNORM_OUT_OF_MEMORY;
+    case CL_COMPILER_NOT_AVAILABLE: return CLNORM_UNSUPPORTED;
     case CL_INVALID_EVENT:
     case CL_INVALID_EVENT_WAIT_LIST: return CLNORM_INVALID_ARGUMENT;
     default: return CLNORM_DEVICE_FAILED;
@@ -79,6 +81,21 @@ static char *format_text(const char *format, va_list arguments)
     return text;
 }
 
+static void replace(char **error, char *text)
+{
+    free(*error);
+    *error = text;
+}
+
+/* Where this thread's details go. Called with the lock. */
+static char **place_of_error(struct clnorm_context *context)
+{
+    struct clnorm__attempt *attempt = context->attempts;
+    while (attempt && !pthread_equal(attempt->thread, pthread_self()))
+        attempt = attempt->next;
+    return attempt ? &attempt->error : &context->error;
+}
+
 enum clnorm_status clnorm__fail(struct clnorm_context *context, enum clnorm_status status,
                                 const char *format, ...)
 {
@@ -87,10 +104,33 @@ enum clnorm_status clnorm__fail(struct clnorm_context *context, enum clnorm_stat
     char *const text = format_text(format, arguments);
     va_end(arguments);
     pthread_mutex_lock(&context->error_mutex);
-    free(context->error);
-    context->error = text;
+    replace(place_of_error(context), text);
     pthread_mutex_unlock(&context->error_mutex);
     return status;
+}
+
+void clnorm__attempt_open(struct clnorm_context *context, struct clnorm__attempt *attempt)
+{
+    *attempt = (struct clnorm__attempt){.thread = pthread_self()};
+    pthread_mutex_lock(&context->error_mutex);
+    attempt->next = context->attempts;
+    context->attempts = attempt;
+    pthread_mutex_unlock(&context->error_mutex);
+}
+
+void clnorm__attempt_close(struct clnorm_context *context, struct clnorm__attempt *attempt,
+                           int failed)
+{
+    pthread_mutex_lock(&context->error_mutex);
+    struct clnorm__attempt **at = &context->attempts;
+    while (*at != attempt)
+        at = &(*at)->next;
+    *at = attempt->next;
+    if (failed)
+        replace(&context->error, attempt->error);
+    else
+        free(attempt->error);
+    pthread_mutex_unlock(&context->error_mutex);
 }
 
 enum clnorm_status clnorm__fail_call(struct clnorm_context *context, cl_int code, const char *call)

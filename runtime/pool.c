@@ -92,7 +92,7 @@ static enum clnorm_status allocate(struct clnorm_context *context, size_t bytes,
     if (code != CL_SUCCESS) {
         free(p);
         return clnorm__fail(context, clnorm__status_of(code),
-                            "allocating %zu bytes on %s failed with %s (%d)", bytes,
+                            "allocating %zu bytes on %s: clCreateBuffer failed with %s (%d)", bytes,
                             context->device.device_name, clnorm__code_name(code), (int)code);
     }
     p->bytes = bytes;

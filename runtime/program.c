@@ -13,10 +13,11 @@ static char *read_log(struct clnorm_context *context, cl_program program)
                               &size) != CL_SUCCESS)
         return NULL;
     char *const log = calloc(1, size + 1);
-    if (log)
-        clGetProgramBuildInfo(program, context->device.device, CL_PROGRAM_BUILD_LOG, size, log,
-                              NULL);
-    return log;
+    if (log && clGetProgramBuildInfo(program, context->device.device, CL_PROGRAM_BUILD_LOG, size,
+                                     log, NULL) == CL_SUCCESS)
+        return log;
+    free(log);
+    return NULL;
 }
 
 static enum clnorm_status fail_build(struct clnorm_context *context,
@@ -25,15 +26,14 @@ static enum clnorm_status fail_build(struct clnorm_context *context,
     char problem[CLNORM_PROBLEM_TEXT_SIZE];
     clnorm_problem_format(&p->problem, problem);
     char *const log = p->opencl ? read_log(context, p->opencl) : NULL;
-    const int memory =
-        clnorm__status_of(code) == CLNORM_OUT_OF_MEMORY && code != CL_INVALID_BUFFER_SIZE;
+    const enum clnorm_status kind = clnorm__status_of(code);
     const enum clnorm_status status =
-        clnorm__fail(context, memory ? CLNORM_OUT_OF_MEMORY : CLNORM_BUILD_FAILED,
-                     "building the program of '%s' on %s failed with %s (%d); lines count from the "
-                     "top of clnorm_source_emit's text. "
+        clnorm__fail(context, kind == CLNORM_DEVICE_FAILED ? CLNORM_BUILD_FAILED : kind,
+                     "building the program of '%s' on %s: clBuildProgram failed with %s (%d); "
+                     "lines count from the top of clnorm_source_emit's text. "
                      "The compiler says:\n%s",
                      problem, context->device.device_name, clnorm__code_name(code), (int)code,
-                     log ? log : "(nothing)");
+                     log && *log ? log : "(nothing)");
     free(log);
     return status;
 }
@@ -91,7 +91,10 @@ static enum clnorm_status load_stored(struct clnorm_context *context, struct cln
     const int taken = clnorm__binary_load(context, payload, size, context->build_options,
                                           &p->opencl) == CL_SUCCESS;
     free(payload);
+    struct clnorm__attempt attempt;
+    clnorm__attempt_open(context, &attempt);
     const enum clnorm_status status = taken ? clnorm__program_warm(context, p) : CLNORM_OK;
+    clnorm__attempt_close(context, &attempt, status == CLNORM_OUT_OF_MEMORY);
     if (status == CLNORM_OK && taken)
         return CLNORM_OK;
     release_program(p);

@@ -8,7 +8,18 @@ struct run {
     int out_of_order;
     const struct clnorm_launches *launches;
     struct clnorm__values values;
+    const char *call; /* the OpenCL call that enqueueing has come to */
 };
+
+/* A query on the caller's queue failed: it is none, or the device is at fault. */
+static enum clnorm_status fail_query(struct clnorm_context *context, cl_int code)
+{
+    if (code != CL_INVALID_COMMAND_QUEUE)
+        return clnorm__fail_call(context, code, "clGetCommandQueueInfo");
+    return clnorm__fail(context, CLNORM_INVALID_ARGUMENT,
+                        "the command queue is not valid: clGetCommandQueueInfo failed with %s (%d)",
+                        clnorm__code_name(code), (int)code);
+}
 
 static enum clnorm_status check_queue(struct clnorm_context *context, cl_command_queue queue,
                                       int *out_of_order)
@@ -25,8 +36,7 @@ static enum clnorm_status check_queue(struct clnorm_context *context, cl_command
         code =
             clGetCommandQueueInfo(queue, CL_QUEUE_PROPERTIES, sizeof properties, &properties, NULL);
     if (code != CL_SUCCESS)
-        return clnorm__fail(context, CLNORM_INVALID_ARGUMENT, "the command queue is not valid (%s)",
-                            clnorm__code_name(code));
+        return fail_query(context, code);
     if (owner != context->opencl || device != context->device.device)
         return clnorm__fail(
             context, CLNORM_INVALID_ARGUMENT,
@@ -42,9 +52,11 @@ static cl_int enqueue(struct run *run, const struct clnorm_launch *launch, cl_ui
     const size_t global[3] = {launch->global[0], launch->global[1], launch->global[2]};
     const size_t local[3] = {launch->local[0], launch->local[1], launch->local[2]};
     clnorm__launch_values(launch, &run->values);
+    run->call = "clSetKernelArg";
     const cl_int code = clnorm__kernel_bind(k->kernel, k->binding, k->arguments, &run->values);
     if (code != CL_SUCCESS)
         return code;
+    run->call = "clEnqueueNDRangeKernel";
     return clEnqueueNDRangeKernel(run->queue, k->kernel, 3, NULL, global, local, waits, wait,
                                   event);
 }
@@ -58,6 +70,7 @@ static cl_int enqueue_all(struct run *run, cl_uint waits, const cl_event *wait, 
                           cl_event *last)
 {
     *last = NULL;
+    run->call = "clEnqueueMarkerWithWaitList";
     if (run->launches->count == 0)
         return wanted || waits > 0 ? clEnqueueMarkerWithWaitList(run->queue, waits, wait, last)
                                    : CL_SUCCESS;
@@ -87,15 +100,17 @@ static enum clnorm_status launch_all(struct run *run, cl_mem pooled, cl_uint wai
     cl_event last;
     cl_int code = enqueue_all(run, waits, wait, wanted, &last);
     const cl_int flushed = clFlush(run->queue);
-    if (code == CL_SUCCESS)
+    if (code == CL_SUCCESS) {
         code = flushed;
+        run->call = "clFlush";
+    }
     if (pooled)
         clnorm_pool_release(context, pooled, run->queue, last);
     if (code == CL_SUCCESS && event)
         *event = last;
     else if (last)
         clReleaseEvent(last);
-    return code == CL_SUCCESS ? CLNORM_OK : clnorm__fail_call(context, code, "enqueueing a plan");
+    return code == CL_SUCCESS ? CLNORM_OK : clnorm__fail_call(context, code, run->call);
 }
 
 static enum clnorm_status run_with_pool(struct run *run, const struct clnorm_arguments *arguments,

@@ -81,20 +81,22 @@ static struct clnorm__values warm_values(const struct clnorm__program *program)
     return values;
 }
 
-static cl_int run_kernel(struct clnorm_context *context, const struct clnorm__program *program,
-                         const struct clnorm__step_kernel *kernel, enum clnorm_step step,
-                         struct clnorm__values *values)
+static enum clnorm_status run_kernel(struct clnorm_context *context,
+                                     const struct clnorm__program *program,
+                                     const struct clnorm__step_kernel *kernel,
+                                     enum clnorm_step step, struct clnorm__values *values)
 {
     const struct clnorm_launch launch =
         clnorm_launch_of_step(&program->problem, &program->schedule, step);
     const size_t global[3] = {launch.global[0], 1, 1}, local[3] = {launch.local[0], 1, 1};
     clnorm__launch_values(&launch, values);
-    const cl_int code =
-        clnorm__kernel_bind(kernel->kernel, kernel->binding, kernel->arguments, values);
+    cl_int code = clnorm__kernel_bind(kernel->kernel, kernel->binding, kernel->arguments, values);
     if (code != CL_SUCCESS)
-        return code;
-    return clEnqueueNDRangeKernel(context->warm_queue, kernel->kernel, 3, NULL, global, local, 0,
+        return clnorm__fail_call(context, code, "clSetKernelArg");
+    code = clEnqueueNDRangeKernel(context->warm_queue, kernel->kernel, 3, NULL, global, local, 0,
                                   NULL, NULL);
+    return code == CL_SUCCESS ? CLNORM_OK
+                              : clnorm__fail_call(context, code, "clEnqueueNDRangeKernel");
 }
 
 static enum clnorm_status run_kernels(struct clnorm_context *context,
@@ -102,15 +104,14 @@ static enum clnorm_status run_kernels(struct clnorm_context *context,
                                       const struct clnorm__step_kernels *kernels,
                                       struct clnorm__values *values)
 {
-    cl_int code = CL_SUCCESS;
-    for (unsigned i = 0; i < CLNORM_STEP_COUNT && code == CL_SUCCESS; i++)
+    enum clnorm_status status = CLNORM_OK;
+    for (unsigned i = 0; i < CLNORM_STEP_COUNT && status == CLNORM_OK; i++)
         if (kernels->step[i].kernel)
-            code = run_kernel(context, program, &kernels->step[i], (enum clnorm_step)i, values);
+            status = run_kernel(context, program, &kernels->step[i], (enum clnorm_step)i, values);
     const cl_int finished = clFinish(context->warm_queue);
-    if (code == CL_SUCCESS)
-        code = finished;
-    return code == CL_SUCCESS ? CLNORM_OK
-                              : clnorm__fail_call(context, code, "the first run of a kernel");
+    return status != CLNORM_OK || finished == CL_SUCCESS
+               ? status
+               : clnorm__fail_call(context, finished, "clFinish");
 }
 
 enum clnorm_status clnorm__program_warm(struct clnorm_context *context,

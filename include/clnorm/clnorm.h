@@ -70,9 +70,11 @@ struct clnorm_device {
 };
 
 /*
- * All devices of all platforms, in platform order: the index used by device selectors. *devices is
- * one malloc'd array that the caller frees; NULL when *count is 0. Errors: CLNORM_NO_DEVICE (no
- * platform or no device), CLNORM_OUT_OF_MEMORY, CLNORM_DEVICE_FAILED.
+ * All devices of all platforms, in platform order: the index used by device selectors. A platform
+ * or device that cannot be asked what it is does not stand in the way of others: it is left out,
+ * and its failure returned only when none is left. *devices is one malloc'd array that the caller
+ * frees; NULL when *count is 0. Errors: CLNORM_NO_DEVICE (no platform or no device),
+ * CLNORM_OUT_OF_MEMORY, CLNORM_DEVICE_FAILED.
  */
 CLNORM_API enum clnorm_status clnorm_devices_list(struct clnorm_device **devices, size_t *count);
 
@@ -142,7 +144,8 @@ CLNORM_API const struct clnorm_device *clnorm_context_device(const struct clnorm
 
 /*
  * Detail of the last failed call on this context or one of its plans by any thread, "" when there
- * was none: copies at most size bytes, zero included, and returns the full length without the zero.
+ * was none. What a call got over, such as a cached program that the driver refuses, leaves none.
+ * Copies at most size bytes, zero included, and returns the full length without the zero.
  */
 CLNORM_API size_t clnorm_context_error(const struct clnorm_context *context, char *text,
                                        size_t size);
@@ -296,8 +299,9 @@ CLNORM_API enum clnorm_use clnorm_problem_buffer(const struct clnorm_problem *pr
  * out-of-order, after the `waits` events of wait[]; *event (unless event is NULL) is the caller's
  * to release and completes with the last kernel. The queue is flushed once; nothing is waited for.
  * Given a workspace, nothing is allocated and no lock is taken. Buffers must stay as they are until
- * the work has finished. Errors: CLNORM_INVALID_ARGUMENT (the detail names the argument),
- * CLNORM_OUT_OF_MEMORY, CLNORM_DEVICE_FAILED.
+ * the work has finished. When OpenCL fails, some of the work may be enqueued all the same: what
+ * the plan writes is undefined then. Errors: CLNORM_INVALID_ARGUMENT (the detail names the
+ * argument), CLNORM_OUT_OF_MEMORY, CLNORM_DEVICE_FAILED.
  */
 CLNORM_API enum clnorm_status clnorm_plan_run(struct clnorm_plan *plan, cl_command_queue queue,
                                               const struct clnorm_arguments *arguments,

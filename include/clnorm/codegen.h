@@ -39,7 +39,7 @@ enum clnorm_status {
     CLNORM_UNSUPPORTED,      /* right, but not on this device (f64 without cl_khr_fp64, no compiler,
                                 after fork) */
     CLNORM_NO_DEVICE,        /* no OpenCL platform or no matching device on this machine */
-    CLNORM_OUT_OF_MEMORY,    /* host or device memory; nothing was changed */
+    CLNORM_OUT_OF_MEMORY,    /* host or device memory */
     CLNORM_BUILD_FAILED,  /* the device's compiler refused generated source; the detail has its log
                            */
     CLNORM_DEVICE_FAILED, /* an OpenCL call failed for another reason; the detail names call and
