@@ -150,11 +150,15 @@ static enum clnorm_status launch(struct run *const run, struct clnorm_plan *cons
     const struct clnorm_arguments arguments = arguments_of(run);
     cl_event event = NULL;
     const enum clnorm_status status =
-        clnorm_plan_run(plan, clnorm_context_queue(run->context), &arguments, 0, NULL, &event);
+        run->options->run ? run->options->run(run->options->user, plan, &arguments)
+                          : clnorm_plan_run(plan, clnorm_context_queue(run->context), &arguments, 0,
+                                            NULL, &event);
     if (status != CLNORM_OK) {
         clnorm_context_error(run->context, run->detail, run->size);
         return status;
     }
+    if (!event)
+        return CLNORM_OK;
     const cl_int code = clWaitForEvents(1, &event);
     clReleaseEvent(event);
     return code == CL_SUCCESS ? CLNORM_OK : device_failed(run, "clWaitForEvents", code);

@@ -23,6 +23,13 @@ struct clnorm_device_options {
     enum clnorm_sharing sharing; /* ignored where the problem does not use both */
     int pooled_workspace;        /* 1: no workspace given, the library takes its own */
     unsigned place;              /* varies the offsets */
+    /*
+     * Runs the plan, and returns when its work has finished; user is handed on. NULL: on the
+     * context's queue.
+     */
+    enum clnorm_status (*run)(void *user, struct clnorm_plan *plan,
+                              const struct clnorm_arguments *arguments);
+    void *user;
 };
 
 /*
