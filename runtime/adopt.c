@@ -8,9 +8,12 @@ static enum clnorm_status check_program(struct clnorm_context *context, cl_progr
     cl_context owner = NULL;
     cl_build_status built = CL_BUILD_NONE;
     cl_int code = clGetProgramInfo(opencl, CL_PROGRAM_CONTEXT, sizeof owner, &owner, NULL);
+    if (code == CL_INVALID_PROGRAM)
+        return clnorm__fail(context, CLNORM_INVALID_ARGUMENT,
+                            "options.program is not valid: clGetProgramInfo failed with %s (%d)",
+                            clnorm__code_name(code), (int)code);
     if (code != CL_SUCCESS)
-        return clnorm__fail(context, CLNORM_INVALID_ARGUMENT, "options.program is not valid (%s)",
-                            clnorm__code_name(code));
+        return clnorm__fail_call(context, code, "clGetProgramInfo");
     if (owner != context->opencl)
         return clnorm__fail(context, CLNORM_INVALID_ARGUMENT,
                             "options.program belongs to another cl_context: make it in the one "
@@ -20,7 +23,9 @@ static enum clnorm_status check_program(struct clnorm_context *context, cl_progr
     if (code == CL_INVALID_DEVICE)
         return clnorm__fail(context, CLNORM_INVALID_ARGUMENT,
                             "options.program is not for %s: it is of another device", device);
-    if (code != CL_SUCCESS || built != CL_BUILD_SUCCESS)
+    if (code != CL_SUCCESS)
+        return clnorm__fail_call(context, code, "clGetProgramBuildInfo");
+    if (built != CL_BUILD_SUCCESS)
         return clnorm__fail(context, CLNORM_INVALID_ARGUMENT,
                             "options.program is not built for %s: call clBuildProgram first, also "
                             "for one made from a binary",

@@ -68,7 +68,7 @@ enum clnorm_status clnorm__binary_take(const struct clnorm_context *context, cl_
 }
 
 cl_int clnorm__binary_load(const struct clnorm_context *context, const void *binary, size_t size,
-                           const char *options, cl_program *program)
+                           const char *options, cl_program *program, const char **call)
 {
     const unsigned char *const bytes = binary;
     const cl_device_id device = context->device.device;
@@ -76,11 +76,14 @@ cl_int clnorm__binary_load(const struct clnorm_context *context, const void *bin
     cl_program made = clCreateProgramWithBinary(context->opencl, 1, &device, &size,
                                                 (const unsigned char *[]){bytes}, &taken, &code);
     *program = NULL;
+    *call = "clCreateProgramWithBinary";
     if (code != CL_SUCCESS)
         return code;
     code = taken;
-    if (code == CL_SUCCESS)
+    if (code == CL_SUCCESS) {
+        *call = "clBuildProgram";
         code = clBuildProgram(made, 1, &device, options, NULL, NULL);
+    }
     if (code != CL_SUCCESS)
         clReleaseProgram(made);
     else

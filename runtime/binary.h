@@ -9,9 +9,9 @@
 enum clnorm_status clnorm__binary_take(const struct clnorm_context *context, cl_program program,
                                        void **binary, size_t *size);
 
-/* Makes and builds a program from a binary; no compiler is needed. The OpenCL code of the call that
- * failed; *program is then NULL. */
+/* Makes and builds a program from a binary; no compiler is needed. The code of the OpenCL call that
+ * failed, whose name is then *call, and *program NULL. */
 cl_int clnorm__binary_load(const struct clnorm_context *context, const void *binary, size_t size,
-                           const char *options, cl_program *program);
+                           const char *options, cl_program *program, const char **call);
 
 #endif

@@ -196,10 +196,11 @@ static enum clnorm_status create_kernel(struct clnorm_context *context,
     kernel->kernel = clCreateKernel(program->opencl, name, &code);
     if (code == CL_INVALID_KERNEL_NAME)
         return refuse_kernel(context, program, name, "is not in the program");
-    if (code == CL_SUCCESS)
-        code = clGetKernelInfo(kernel->kernel, CL_KERNEL_NUM_ARGS, sizeof taken, &taken, NULL);
     if (code != CL_SUCCESS)
         return clnorm__fail_call(context, code, "clCreateKernel");
+    code = clGetKernelInfo(kernel->kernel, CL_KERNEL_NUM_ARGS, sizeof taken, &taken, NULL);
+    if (code != CL_SUCCESS)
+        return clnorm__fail_call(context, code, "clGetKernelInfo");
     return taken == source->arguments
                ? CLNORM_OK
                : refuse_kernel(context, program, name, "takes another number of arguments");

@@ -277,24 +277,27 @@ enum clnorm_status clnorm__bundle_load(struct clnorm_context *context, size_t im
     struct clnorm__bundle *const bundle = context->bundle;
     const struct clnorm__manifest_image *const held = &bundle->manifest.images[image];
     cl_int code = CL_SUCCESS;
+    const char *call = NULL;
     pthread_mutex_lock(&bundle->mutex);
     if (!bundle->programs[image])
         code = clnorm__binary_load(context, clnorm__bundle_image(bundle, image), held->bytes,
-                                   held->options, &bundle->programs[image]);
-    if (code == CL_SUCCESS)
+                                   held->options, &bundle->programs[image], &call);
+    if (code == CL_SUCCESS) {
+        call = "clRetainProgram";
         code = clRetainProgram(bundle->programs[image]);
+    }
     if (code == CL_SUCCESS)
         *program = bundle->programs[image];
     pthread_mutex_unlock(&bundle->mutex);
     if (code == CL_SUCCESS)
         return CLNORM_OK;
     if (clnorm__status_of(code) == CLNORM_OUT_OF_MEMORY)
-        return clnorm__fail_call(context, code, "loading a bundle");
-    return clnorm__fail(context, CLNORM_DEVICE_FAILED,
-                        "the driver of %s refuses image %zu of %s with %s (%d): make the bundle "
-                        "again for this driver",
-                        context->device.device_name, image, bundle->name, clnorm__code_name(code),
-                        (int)code);
+        return clnorm__fail_call(context, code, call);
+    return clnorm__fail(
+        context, CLNORM_DEVICE_FAILED,
+        "the driver of %s refuses image %zu of %s: %s failed with %s (%d); make the "
+        "bundle again for this driver",
+        context->device.device_name, image, bundle->name, call, clnorm__code_name(code), (int)code);
 }
 
 enum clnorm_status clnorm__bundle_lacks(struct clnorm_context *context,

@@ -88,8 +88,9 @@ static enum clnorm_status load_stored(struct clnorm_context *context, struct cln
     size_t size;
     if (!clnorm__store_load(context->store, key, &payload, &size))
         return CLNORM_OK;
+    const char *call;
     const int taken = clnorm__binary_load(context, payload, size, context->build_options,
-                                          &p->opencl) == CL_SUCCESS;
+                                          &p->opencl, &call) == CL_SUCCESS;
     free(payload);
     struct clnorm__attempt attempt;
     clnorm__attempt_open(context, &attempt);

@@ -19,7 +19,7 @@ enum { ANY = CLNORM_LAYER_ENTRY_COUNT, COMPLAINTS = 20 };
 enum where {
     NOWHERE,
     WITH_OTHERS, /* platforms or devices: the one that cannot be asked is left out */
-    WITH_CACHE,  /* a program from there is refused, and compiled */
+    WITH_CACHE,  /* a program from there, unless it is a bundle, is refused, and compiled */
     WITH_POOL,   /* it gives up a buffer, or tries once more */
     ANYWHERE     /* nobody depends on it */
 };
@@ -52,8 +52,10 @@ static const struct {
     ROW(clBuildProgram, CL_BUILD_PROGRAM_FAILURE, CL_OUT_OF_HOST_MEMORY, WITH_CACHE),
     ROW(clGetProgramBuildInfo, CL_INVALID_PROGRAM, CL_OUT_OF_HOST_MEMORY, ANYWHERE),
     ROW(clGetProgramInfo, CL_INVALID_PROGRAM, CL_OUT_OF_RESOURCES, ANYWHERE),
+    ROW(clRetainProgram, CL_INVALID_PROGRAM, CL_OUT_OF_RESOURCES, NOWHERE),
     ROW(clReleaseProgram, CL_INVALID_PROGRAM, CL_OUT_OF_RESOURCES, ANYWHERE),
     ROW(clCreateKernel, CL_INVALID_PROGRAM_EXECUTABLE, CL_OUT_OF_HOST_MEMORY, WITH_CACHE),
+    ROW(clGetKernelInfo, CL_INVALID_KERNEL, CL_OUT_OF_RESOURCES, WITH_CACHE),
     ROW(clReleaseKernel, CL_INVALID_KERNEL, CL_OUT_OF_RESOURCES, ANYWHERE),
     ROW(clSetKernelArg, CL_INVALID_KERNEL, CL_OUT_OF_RESOURCES, WITH_CACHE),
     ROW(clEnqueueNDRangeKernel, CL_INVALID_KERNEL_ARGS, CL_OUT_OF_RESOURCES, WITH_CACHE),
@@ -115,7 +117,8 @@ static int may_be_well(const struct clnorm_layer_failure *failure)
         return 1; /* whether it may, the tries of the single entry points tell */
     switch (codes[row_of(failure->entry)].well) {
     case WITH_OTHERS: return sweep.stage->platform_count > 1 || sweep.stage->device_count > 1;
-    case WITH_CACHE: return sweep.scenario->cache != CACHE_NONE;
+    case WITH_CACHE:
+        return sweep.scenario->cache == CACHE_DISK || sweep.scenario->cache == CACHE_BLOBS;
     case WITH_POOL: return (sweep.scenario->manner & MANNER_POOLED) != 0;
     default: return codes[row_of(failure->entry)].well == ANYWHERE;
     }
@@ -128,7 +131,7 @@ static int is_fitting(enum clnorm_status status, cl_int code)
         return status == CLNORM_OUT_OF_MEMORY;
     if (status == CLNORM_INVALID_ARGUMENT) /* what the caller gave is at fault */
         return code == CL_INVALID_COMMAND_QUEUE || code == CL_INVALID_MEM_OBJECT ||
-               code == CL_INVALID_CONTEXT;
+               code == CL_INVALID_CONTEXT || code == CL_INVALID_PROGRAM;
     if (status == CLNORM_BUILD_FAILED)
         return clnorm_layer_failed(CLNORM_LAYER_clBuildProgram) > 0;
     return status == CLNORM_DEVICE_FAILED;

@@ -73,8 +73,10 @@ static enum clnorm_status adopt_context(struct stage *stage, const struct scenar
 
 static enum clnorm_status make_plan(struct stage *stage, const struct scenario *scenario)
 {
-    const struct clnorm_plan_options options = {.size = sizeof options,
-                                                .schedule = &stage->schedule[scenario->work]};
+    const struct clnorm_plan_options options = {
+        .size = sizeof options,
+        .schedule = &stage->schedule[scenario->work],
+        .program = scenario->manner & MANNER_ADOPTED ? stage->image : NULL};
     const struct clnorm_problem *const problem = &stage->inputs[scenario->work].problem;
     struct clnorm_plan *plan = NULL;
     enum clnorm_status status =
@@ -175,6 +177,9 @@ const struct scenario scenarios[] = {
     {"plan of extents", CONTEXT_NEW, CACHE_DISK, WORK_BAKED, PLAN, make_plan, TELLS},
     {"plan from disk", CONTEXT_NEW, CACHE_DISK, WORK_INFER, PLAN, make_plan, TELLS},
     {"plan from blobs", CONTEXT_NEW, CACHE_BLOBS, WORK_INFER, PLAN, make_plan, TELLS},
+    {"plan from a bundle", CONTEXT_NEW, CACHE_BUNDLE, WORK_INFER, PLAN, make_plan, TELLS},
+    {"plan on a program", CONTEXT_NEW, CACHE_NONE, WORK_INFER, PLAN | MANNER_ADOPTED, make_plan,
+     TELLS},
     {"plan from memory", CONTEXT_KEPT, CACHE_NONE, WORK_SPLIT, PLAN, make_plan, TELLS},
     {"plan without compiler", CONTEXT_NEW, CACHE_NONE, WORK_INFER, PLAN, refuse_build, REFUSES},
     {"run", CONTEXT_KEPT, CACHE_NONE, WORK_FORWARD, 0, run, TELLS},

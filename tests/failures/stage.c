@@ -170,6 +170,8 @@ struct clnorm_context_options stage_options(struct stage *stage, enum cache cach
         options.cache_directory = stage->directory;
     if (cache == CACHE_BLOBS)
         options.store = one_blob_store(&stage->blob);
+    if (cache == CACHE_BUNDLE)
+        options.bundle = stage->bundle;
     return options;
 }
 
@@ -195,6 +197,35 @@ static void fill_cache(struct stage *stage, enum cache cache, enum work work)
                      CLNORM_OK);
     clnorm_context_release(stage->context);
     stage->context = NULL;
+}
+
+static void write_bundle(struct stage *stage)
+{
+    const struct clnorm_context_options options = stage_options(stage, CACHE_NONE);
+    snprintf(stage->bundle, sizeof stage->bundle, "%s.bundle", stage->directory);
+    assert_int_equal(clnorm_context_create(&options, &stage->context, NULL, 0), CLNORM_OK);
+    struct clnorm_plan *const plan = stage_plan(stage, WORK_INFER);
+    assert_int_equal(clnorm_bundle_write(stage->context, &plan, 1, stage->bundle), CLNORM_OK);
+    clnorm_plan_release(plan);
+    clnorm_context_release(stage->context);
+    stage->context = NULL;
+}
+
+static void build_image(struct stage *stage)
+{
+    struct clnorm_source source, image;
+    cl_int code;
+    assert_int_equal(clnorm_source_emit(&stage->inputs[WORK_INFER].problem,
+                                        &stage->schedule[WORK_INFER], &source, NULL, 0),
+                     CLNORM_OK);
+    assert_int_equal(clnorm_image_join(&source, 1, &image, NULL, 0), CLNORM_OK);
+    const char *const text = image.text;
+    stage->image = clCreateProgramWithSource(stage->opencl, 1, (const char *[]){text}, NULL, &code);
+    assert_int_equal(code, CL_SUCCESS);
+    assert_int_equal(clBuildProgram(stage->image, 0, NULL, "-cl-std=CL1.2", NULL, NULL),
+                     CL_SUCCESS);
+    clnorm_source_free(&image);
+    clnorm_source_free(&source);
 }
 
 /* ---- Opening and closing ---- */
@@ -236,6 +267,8 @@ struct stage *stage_open(void)
     fill_cache(stage, CACHE_DISK, WORK_SPLIT);
     fill_cache(stage, CACHE_DISK, WORK_BAKED);
     fill_cache(stage, CACHE_BLOBS, WORK_INFER);
+    write_bundle(stage);
+    build_image(stage);
     return stage;
 }
 
@@ -248,6 +281,8 @@ void stage_close(struct stage *stage)
     assert_int_equal(clnorm_cache_clear(stage->directory, NULL), CLNORM_OK);
     assert_int_equal(clnorm_tuning_clear(stage->directory, NULL), CLNORM_OK);
     assert_int_equal(rmdir(stage->directory), 0);
+    assert_int_equal(unlink(stage->bundle), 0);
+    clReleaseProgram(stage->image);
     free(stage->blob.bytes);
     free(stage->devices);
     clReleaseCommandQueue(stage->out_of_order);

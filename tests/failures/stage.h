@@ -33,6 +33,8 @@ struct stage {
     cl_context opencl;
     cl_command_queue in_order, out_of_order;
     char directory[64]; /* of the disk cache: a tuning file, and programs of some works */
+    char bundle[72];    /* the path of one with the program of WORK_INFER */
+    cl_program image;   /* with the kernels of WORK_INFER, for plans to adopt */
     struct one_blob blob;
     struct clnorm_values inputs[WORK_COUNT], expected[WORK_COUNT];
     struct clnorm_schedule schedule[WORK_COUNT];
@@ -45,7 +47,7 @@ struct stage *stage_open(void);
 void stage_close(struct stage *stage);
 
 /* Where programs come from. */
-enum cache { CACHE_NONE, CACHE_DISK, CACHE_BLOBS };
+enum cache { CACHE_NONE, CACHE_DISK, CACHE_BLOBS, CACHE_BUNDLE };
 
 struct clnorm_context_options stage_options(struct stage *stage, enum cache cache);
 
@@ -63,6 +65,7 @@ enum manner {
     MANNER_SUB_BUFFERS = 8,  /* x is a sub-buffer */
     MANNER_OVERLAP = 16,     /* y is a sub-buffer of x's memory, and overlaps x: to be refused */
     MANNER_UNWATCHED = 32,
+    MANNER_ADOPTED = 64, /* the plan is made on the application's program */
 };
 
 /*
