@@ -10,61 +10,64 @@ struct listing {
     unsigned char **binaries; /* where to put each; NULL: not wanted */
 };
 
-static enum clnorm_status read_listing(cl_program program, struct listing *listing)
+static cl_int read_listing(cl_program program, struct listing *listing)
 {
     cl_int code = clGetProgramInfo(program, CL_PROGRAM_NUM_DEVICES, sizeof listing->count,
                                    &listing->count, NULL);
-    if (code != CL_SUCCESS || listing->count == 0)
-        return CLNORM_DEVICE_FAILED;
+    if (code != CL_SUCCESS)
+        return code;
     const size_t count = listing->count;
     listing->ids = calloc(count, sizeof *listing->ids);
     listing->sizes = calloc(count, sizeof *listing->sizes);
     listing->binaries = calloc(count, sizeof *listing->binaries);
     if (!listing->ids || !listing->sizes || !listing->binaries)
-        return CLNORM_OUT_OF_MEMORY;
+        return CL_OUT_OF_HOST_MEMORY;
     code = clGetProgramInfo(program, CL_PROGRAM_DEVICES, count * sizeof *listing->ids, listing->ids,
                             NULL);
-    if (code == CL_SUCCESS)
-        code = clGetProgramInfo(program, CL_PROGRAM_BINARY_SIZES, count * sizeof *listing->sizes,
-                                listing->sizes, NULL);
-    return code == CL_SUCCESS ? CLNORM_OK : CLNORM_DEVICE_FAILED;
+    if (code != CL_SUCCESS)
+        return code;
+    return clGetProgramInfo(program, CL_PROGRAM_BINARY_SIZES, count * sizeof *listing->sizes,
+                            listing->sizes, NULL);
 }
 
 /* The binary of the device with this number. */
-static enum clnorm_status read_binary(cl_program program, struct listing *listing, cl_uint mine,
-                                      void **binary, size_t *size)
+static cl_int read_binary(cl_program program, struct listing *listing, cl_uint mine, void **binary,
+                          size_t *size)
 {
     if (mine == listing->count || listing->sizes[mine] == 0)
-        return CLNORM_DEVICE_FAILED;
+        return CL_INVALID_PROGRAM_EXECUTABLE;
     unsigned char *const bytes = malloc(listing->sizes[mine]);
     if (!bytes)
-        return CLNORM_OUT_OF_MEMORY;
+        return CL_OUT_OF_HOST_MEMORY;
     listing->binaries[mine] = bytes;
-    if (clGetProgramInfo(program, CL_PROGRAM_BINARIES, listing->count * sizeof *listing->binaries,
-                         listing->binaries, NULL) != CL_SUCCESS) {
+    const cl_int code =
+        clGetProgramInfo(program, CL_PROGRAM_BINARIES, listing->count * sizeof *listing->binaries,
+                         listing->binaries, NULL);
+    if (code == CL_SUCCESS) {
+        *binary = bytes;
+        *size = listing->sizes[mine];
+    } else {
         free(bytes);
-        return CLNORM_DEVICE_FAILED;
     }
-    *binary = bytes;
-    *size = listing->sizes[mine];
-    return CLNORM_OK;
+    return code;
 }
 
-enum clnorm_status clnorm__binary_take(const struct clnorm_context *context, cl_program program,
-                                       void **binary, size_t *size)
+cl_int clnorm__binary_take(const struct clnorm_context *context, cl_program program, void **binary,
+                           size_t *size, const char **call)
 {
     struct listing listing = {0};
-    enum clnorm_status status = read_listing(program, &listing);
+    cl_int code = read_listing(program, &listing);
     cl_uint mine = 0;
-    while (status == CLNORM_OK && mine < listing.count &&
+    while (code == CL_SUCCESS && mine < listing.count &&
            listing.ids[mine] != context->device.device)
         mine++;
-    if (status == CLNORM_OK)
-        status = read_binary(program, &listing, mine, binary, size);
+    if (code == CL_SUCCESS)
+        code = read_binary(program, &listing, mine, binary, size);
     free(listing.binaries);
     free(listing.sizes);
     free(listing.ids);
-    return status;
+    *call = "clGetProgramInfo";
+    return code;
 }
 
 cl_int clnorm__binary_load(const struct clnorm_context *context, const void *binary, size_t size,
@@ -73,8 +76,8 @@ cl_int clnorm__binary_load(const struct clnorm_context *context, const void *bin
     const unsigned char *const bytes = binary;
     const cl_device_id device = context->device.device;
     cl_int taken = CL_SUCCESS, code;
-    cl_program made = clCreateProgramWithBinary(context->opencl, 1, &device, &size,
-                                                (const unsigned char *[]){bytes}, &taken, &code);
+    const cl_program made = clCreateProgramWithBinary(
+        context->opencl, 1, &device, &size, (const unsigned char *[]){bytes}, &taken, &code);
     *program = NULL;
     *call = "clCreateProgramWithBinary";
     if (code != CL_SUCCESS)
@@ -84,9 +87,9 @@ cl_int clnorm__binary_load(const struct clnorm_context *context, const void *bin
         *call = "clBuildProgram";
         code = clBuildProgram(made, 1, &device, options, NULL, NULL);
     }
-    if (code != CL_SUCCESS)
-        clReleaseProgram(made);
-    else
+    if (code == CL_SUCCESS)
         *program = made;
+    else
+        clReleaseProgram(made);
     return code;
 }

@@ -4,13 +4,17 @@
 
 #include "context.h"
 
-/* The binary of a built program for the context's device, malloc'd. CLNORM_DEVICE_FAILED (the driver
- * gives none) or CLNORM_OUT_OF_MEMORY; the context's error is left alone. */
-enum clnorm_status clnorm__binary_take(const struct clnorm_context *context, cl_program program,
-                                       void **binary, size_t *size);
+/*
+ * Both return the OpenCL code of the call that failed, and which that was: CL_OUT_OF_HOST_MEMORY also
+ * when clnorm's own memory is short, CL_INVALID_PROGRAM_EXECUTABLE when the driver gives no binary.
+ * The context's error is left alone.
+ */
 
-/* Makes and builds a program from a binary; no compiler is needed. The code of the OpenCL call that
- * failed, whose name is then *call, and *program NULL. */
+/* The binary of a built program for the context's device, malloc'd. */
+cl_int clnorm__binary_take(const struct clnorm_context *context, cl_program program, void **binary,
+                           size_t *size, const char **call);
+
+/* Makes and builds a program from a binary; no compiler is needed. On failure *program is NULL. */
 cl_int clnorm__binary_load(const struct clnorm_context *context, const void *binary, size_t size,
                            const char *options, cl_program *program, const char **call);
 

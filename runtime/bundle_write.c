@@ -25,39 +25,37 @@ struct draft {
 /* ---- Images: the binary of each cl_program, once ---- */
 
 /* The options a program was built with, malloc'd. */
-static char *read_options(const struct clnorm_context *context, cl_program program)
+static enum clnorm_status read_options(struct clnorm_context *context, cl_program program,
+                                       char **options)
 {
+    const cl_device_id device = context->device.device;
     size_t size = 0;
-    if (clGetProgramBuildInfo(program, context->device.device, CL_PROGRAM_BUILD_OPTIONS, 0, NULL,
-                              &size) != CL_SUCCESS)
-        size = 0;
-    char *const options = calloc(1, size + 1);
-    if (options && size > 0)
-        clGetProgramBuildInfo(program, context->device.device, CL_PROGRAM_BUILD_OPTIONS, size,
-                              options, NULL);
-    return options;
+    cl_int code = clGetProgramBuildInfo(program, device, CL_PROGRAM_BUILD_OPTIONS, 0, NULL, &size);
+    *options = calloc(1, size + 1);
+    if (code == CL_SUCCESS && !*options)
+        code = CL_OUT_OF_HOST_MEMORY;
+    if (code == CL_SUCCESS && size > 0)
+        code =
+            clGetProgramBuildInfo(program, device, CL_PROGRAM_BUILD_OPTIONS, size, *options, NULL);
+    return code == CL_SUCCESS ? CLNORM_OK
+                              : clnorm__fail_call(context, code, "clGetProgramBuildInfo");
 }
 
 /* The binary: bytes of the bundle as they are, others as the driver gives them. */
 static enum clnorm_status read_binary(struct clnorm_context *context,
                                       const struct clnorm__program *p, void **binary, size_t *size)
 {
-    enum clnorm_status status = CLNORM_OK;
-    if (p->origin == CLNORM__BUNDLED) {
-        *size = context->bundle->manifest.images[p->image].bytes;
-        *binary = malloc(*size);
-        if (*binary)
-            memcpy(*binary, clnorm__bundle_image(context->bundle, p->image), *size);
-        else
-            status = CLNORM_OUT_OF_MEMORY;
-    } else {
-        status = clnorm__binary_take(context, p->opencl, binary, size);
+    if (p->origin != CLNORM__BUNDLED) {
+        const char *call;
+        const cl_int code = clnorm__binary_take(context, p->opencl, binary, size, &call);
+        return code == CL_SUCCESS ? CLNORM_OK : clnorm__fail_call(context, code, call);
     }
-    if (status == CLNORM_DEVICE_FAILED)
-        return clnorm__fail(context, status,
-                            "the driver of %s gives no binary of a program it has built",
-                            context->device.device_name);
-    return status == CLNORM_OK ? status : clnorm__fail(context, status, "out of memory");
+    *size = context->bundle->manifest.images[p->image].bytes;
+    *binary = malloc(*size);
+    if (!*binary)
+        return clnorm__fail(context, CLNORM_OUT_OF_MEMORY, "out of memory");
+    memcpy(*binary, clnorm__bundle_image(context->bundle, p->image), *size);
+    return CLNORM_OK;
 }
 
 /* The index of a program's image, which is added when it is new. */
@@ -69,15 +67,12 @@ static enum clnorm_status add_image(struct draft *draft, const struct clnorm__pr
         if (draft->sources[*index].program == p->opencl)
             return CLNORM_OK;
     struct clnorm__manifest_image *const image = &m->images[m->image_count];
-    struct source *const source = &draft->sources[m->image_count];
+    struct source *const source = &draft->sources[m->image_count++];
     source->program = p->opencl;
-    source->options = read_options(draft->context, p->opencl);
+    enum clnorm_status status = read_options(draft->context, p->opencl, &source->options);
     image->options = source->options;
-    if (!source->options)
-        return clnorm__fail(draft->context, CLNORM_OUT_OF_MEMORY, "out of memory");
-    m->image_count++;
-    const enum clnorm_status status =
-        read_binary(draft->context, p, &source->binary, &image->bytes);
+    if (status == CLNORM_OK)
+        status = read_binary(draft->context, p, &source->binary, &image->bytes);
     if (status == CLNORM_OK)
         clnorm__digest_text(source->binary, image->bytes, image->digest);
     return status;

@@ -111,7 +111,8 @@ static void save_binary(struct clnorm_context *context, const struct clnorm__pro
 {
     void *binary;
     size_t size;
-    if (clnorm__binary_take(context, p->opencl, &binary, &size) != CLNORM_OK)
+    const char *call;
+    if (clnorm__binary_take(context, p->opencl, &binary, &size, &call) != CL_SUCCESS)
         return;
     clnorm__store_save(context->store, key, binary, size);
     free(binary);

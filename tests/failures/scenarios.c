@@ -117,6 +117,25 @@ static enum clnorm_status refuse_overlap(struct stage *stage, const struct scena
     return status == CLNORM_INVALID_ARGUMENT && strstr(stage->text, "overlap") ? CLNORM_OK : status;
 }
 
+static int pass_by(void *user, const struct clnorm_bundle_entry *entry)
+{
+    (void)user;
+    return entry == NULL;
+}
+
+/* A bundle in place of one that is whole, which it also is afterwards. */
+static enum clnorm_status write_bundle(struct stage *stage, const struct scenario *scenario)
+{
+    struct clnorm_plan *const plan = stage_plan(stage, scenario->work);
+    const enum clnorm_status status =
+        stage_note(stage, WATCHED(clnorm_bundle_write(stage->context, &plan, 1, stage->bundle)));
+    char message[256] = "";
+    if (clnorm_bundle_visit(stage->bundle, pass_by, NULL, message, sizeof message) != CLNORM_OK)
+        snprintf(stage->wrong, sizeof stage->wrong, "%s", message);
+    clnorm_plan_release(plan);
+    return status;
+}
+
 /* A life from end to end, with the schedule that tuning.txt has. */
 static enum clnorm_status live(struct stage *stage, const struct scenario *scenario)
 {
@@ -180,6 +199,7 @@ const struct scenario scenarios[] = {
     {"plan from a bundle", CONTEXT_NEW, CACHE_BUNDLE, WORK_INFER, PLAN, make_plan, TELLS},
     {"plan on a program", CONTEXT_NEW, CACHE_NONE, WORK_INFER, PLAN | MANNER_ADOPTED, make_plan,
      TELLS},
+    {"bundle of a plan", CONTEXT_KEPT, CACHE_NONE, WORK_INFER, 0, write_bundle, TELLS},
     {"plan from memory", CONTEXT_KEPT, CACHE_NONE, WORK_SPLIT, PLAN, make_plan, TELLS},
     {"plan without compiler", CONTEXT_NEW, CACHE_NONE, WORK_INFER, PLAN, refuse_build, REFUSES},
     {"run", CONTEXT_KEPT, CACHE_NONE, WORK_FORWARD, 0, run, TELLS},
