@@ -1,6 +1,8 @@
-/* emit_variants DIRECTORY: writes the text of every variant to DIRECTORY/NNNNN.cl, and images of
- * some dozens of them to DIRECTORY/imageNNNNN.cl, for compilers to check. */
+/* emit_variants DIRECTORY [gpu]: writes the text of every variant, or of every one for GPUs, to
+ * DIRECTORY/NNNNN.cl, and images of some dozens of them to DIRECTORY/imageNNNNN.cl, for compilers to
+ * check. */
 #include <stdio.h>
+#include <string.h>
 
 #include "variants.h"
 
@@ -62,12 +64,15 @@ static int write_variant(void *user, const struct variant *variant)
 
 int main(int count, char **arguments)
 {
-    if (count != 2) {
-        fprintf(stderr, "usage: emit_variants DIRECTORY\n");
+    const int gpu = count == 3 && strcmp(arguments[2], "gpu") == 0;
+    if (count != 2 && !gpu) {
+        fprintf(stderr, "usage: emit_variants DIRECTORY [gpu]\n");
         return 2;
     }
     struct writer writer = {.directory = arguments[1]};
-    if (visit_variants(write_variant, &writer) != 0 || write_image(&writer) != 0)
+    int (*const visit)(int (*)(void *, const struct variant *), void *) =
+        gpu ? visit_gpu_variants : visit_variants;
+    if (visit(write_variant, &writer) != 0 || write_image(&writer) != 0)
         return 1;
     printf("%u texts, %u images\n", writer.count, writer.images);
     return 0;

@@ -72,3 +72,63 @@ int visit_variants(int (*visit)(void *user, const struct variant *variant), void
                 }
     return ended;
 }
+
+static const struct {
+    int64_t batch, spatial;
+} gpu_extents[] = {{CLNORM_ANY, CLNORM_ANY}, {4, 96}, {32, 3136}};
+
+static int fits_any_extents(const struct variant *v)
+{
+    struct clnorm_problem problem = v->problem;
+    problem.batch = problem.spatial = CLNORM_ANY;
+    return clnorm_schedule_check(&v->schedule, &problem, 0, 0) == CLNORM_OK;
+}
+
+/* All rows of the group walk, or the default, which is one of them. */
+static int visit_gpu_schedules(struct variant *v, int all,
+                               int (*visit)(void *, const struct variant *), void *user)
+{
+    const struct clnorm_target target = clnorm_target_default(CLNORM_KIND_GPU);
+    int ended = 0;
+    for (unsigned i = 0;
+         !ended && (all || i == 0) && clnorm_schedule_choose(&v->problem, &target, i, &v->schedule);
+         i++)
+        if (v->schedule.walk == CLNORM_WALK_GROUP &&
+            (v->problem.batch == CLNORM_ANY || !fits_any_extents(v)))
+            ended = visit(user, v);
+    return ended;
+}
+
+static int visit_gpu_flags(struct variant *v, int (*visit)(void *, const struct variant *),
+                           void *user)
+{
+    int ended = 0;
+    for (uint32_t flags = 0; flags < 2 * CLNORM_ADAM && !ended; flags++) {
+        v->problem.flags = flags;
+        if (clnorm_problem_check(&v->problem, 0, 0) != CLNORM_OK)
+            continue;
+        const int all = flags == 0 || is_full(v->problem);
+        if (all || v->problem.dtype == CLNORM_F32)
+            ended = visit_gpu_schedules(v, all, visit, user);
+    }
+    return ended;
+}
+
+int visit_gpu_variants(int (*visit)(void *user, const struct variant *variant), void *user)
+{
+    int ended = 0;
+    for (int operation = 0; operation < CLNORM_OPERATION_COUNT && !ended; operation++)
+        for (int layout = 0; layout < CLNORM_LAYOUT_COUNT && !ended; layout++)
+            for (int dtype = 0; dtype < CLNORM_DTYPE_COUNT && !ended; dtype++)
+                for (unsigned i = 0; i < sizeof gpu_extents / sizeof *gpu_extents && !ended; i++) {
+                    struct variant v = {.problem = {.operation = (enum clnorm_operation)operation,
+                                                    .layout = (enum clnorm_layout)layout,
+                                                    .dtype = (enum clnorm_dtype)dtype,
+                                                    .batch = gpu_extents[i].batch,
+                                                    .channels = 64,
+                                                    .spatial = gpu_extents[i].spatial},
+                                        .kind = CLNORM_KIND_GPU};
+                    ended = visit_gpu_flags(&v, visit, user);
+                }
+    return ended;
+}

@@ -18,4 +18,11 @@ struct variant {
  */
 int visit_variants(int (*visit)(void *user, const struct variant *variant), void *user);
 
+/*
+ * The same for what GPUs get: every dtype with no flags and with all, under every row of the group
+ * walk, and every legal flag set in f32 under the default. Extents are fixed only for rows that
+ * need it, and there to some that take one launch and to some that take three.
+ */
+int visit_gpu_variants(int (*visit)(void *user, const struct variant *variant), void *user);
+
 #endif
