@@ -3,6 +3,8 @@
 #define _XOPEN_SOURCE 700
 #include "bundle_fixture.h"
 
+#include <pthread.h>
+
 static const char own_kernel[] =
     "kernel void map(global int *of) { of[get_global_id(0)] += 1; }\n"; /* as one of clnorm's */
 
@@ -83,10 +85,9 @@ static void a_program_of_ones_own_runs(void **state)
     clnorm_plan_release(plan);
 }
 
-/* One binary with everything, as an FPGA loads it, in a bundle. */
-static void one_image_serves_all_its_problems(void **state)
+/* Writes a bundle whose only binary has everything, as an FPGA loads it. */
+static void write_image(struct fixture *f)
 {
-    struct fixture *const f = *state;
     const cl_program program = build_image(f->source, 1);
     const struct clnorm_plan_options options = {.size = sizeof options, .program = program};
     struct clnorm_plan *plans[IMAGE_COUNT];
@@ -97,11 +98,57 @@ static void one_image_serves_all_its_problems(void **state)
     for (size_t i = 0; i < IMAGE_COUNT; i++)
         clnorm_plan_release(plans[i]);
     clReleaseProgram(program);
+}
+
+static void one_image_serves_all_its_problems(void **state)
+{
+    struct fixture *const f = *state;
+    write_image(f);
     struct clnorm_context *const bundled = open_bundle(f);
     for (size_t i = 0; i < IMAGE_COUNT; i++)
         expect_same_bits(f->source, bundled, image_problems[i], 5, 33);
     assert_int_equal(clnorm_context_statistics(bundled).bundle_hits, IMAGE_COUNT);
     clnorm_context_release(bundled);
+}
+
+struct thread {
+    pthread_t id;
+    struct clnorm_context *context;
+    size_t first; /* problem */
+    int failures;
+};
+
+static void *make_plans(void *user)
+{
+    struct thread *const thread = user;
+    for (size_t i = 0; i < 5 * IMAGE_COUNT; i++) {
+        const struct clnorm_problem problem =
+            problem_of(image_problems[(thread->first + i) % IMAGE_COUNT]);
+        struct clnorm_plan *plan = NULL;
+        if (clnorm_plan_create(thread->context, &problem, NULL, &plan) != CLNORM_OK)
+            thread->failures++;
+        clnorm_plan_release(plan);
+    }
+    return NULL;
+}
+
+/* Each begins with another problem: all want the image at once, and one loads it. */
+static void threads_share_an_image(void **state)
+{
+    struct fixture *const f = *state;
+    write_image(f);
+    struct clnorm_context *const context = open_bundle(f);
+    struct thread threads[IMAGE_COUNT];
+    for (size_t i = 0; i < IMAGE_COUNT; i++) {
+        threads[i] = (struct thread){.context = context, .first = i};
+        assert_int_equal(pthread_create(&threads[i].id, NULL, make_plans, &threads[i]), 0);
+    }
+    for (size_t i = 0; i < IMAGE_COUNT; i++) {
+        pthread_join(threads[i].id, NULL);
+        assert_int_equal(threads[i].failures, 0);
+    }
+    assert_int_equal(clnorm_context_statistics(context).bundle_hits, IMAGE_COUNT);
+    clnorm_context_release(context);
 }
 
 static void programs_that_do_not_fit_are_refused(void **state)
@@ -163,6 +210,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         BUNDLE_TEST(a_program_of_ones_own_runs),
         BUNDLE_TEST(one_image_serves_all_its_problems),
+        BUNDLE_TEST(threads_share_an_image),
         BUNDLE_TEST(programs_that_do_not_fit_are_refused),
         BUNDLE_TEST(kernels_with_other_arguments_are_refused),
     };

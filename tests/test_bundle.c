@@ -3,10 +3,6 @@
 #define _XOPEN_SOURCE 700
 #include "bundle_fixture.h"
 
-#include <pthread.h>
-
-enum { THREADS = 4 };
-
 /* ---- The ordinary way ---- */
 
 static void bundled_plans_give_the_bits_of_compiled_ones(void **state)
@@ -99,44 +95,6 @@ static void a_bundle_may_lie_in_memory(void **state)
                      CLNORM_IO_FAILED);
     assert_non_null(strstr(message, "the bundle in memory is damaged"));
     free(bytes);
-}
-
-struct thread {
-    pthread_t id;
-    struct clnorm_context *context;
-    int failures;
-};
-
-static void *make_plans(void *user)
-{
-    struct thread *const thread = user;
-    for (int i = 0; i < 20; i++) {
-        const struct clnorm_problem problem =
-            problem_of(i % 2 ? "infer nchw f32 ?x4x?" : "moments nchw f32 ?x4x?");
-        struct clnorm_plan *plan = NULL;
-        if (clnorm_plan_create(thread->context, &problem, NULL, &plan) != CLNORM_OK)
-            thread->failures++;
-        clnorm_plan_release(plan);
-    }
-    return NULL;
-}
-
-static void threads_share_a_bundle(void **state)
-{
-    struct fixture *const f = *state;
-    write_problems(f, (const char *[]){"infer nchw f32 ?x4x?", "moments nchw f32 ?x4x?"}, 2);
-    struct clnorm_context *const context = open_bundle(f);
-    struct thread threads[THREADS];
-    for (int i = 0; i < THREADS; i++) {
-        threads[i] = (struct thread){.context = context};
-        assert_int_equal(pthread_create(&threads[i].id, NULL, make_plans, &threads[i]), 0);
-    }
-    for (int i = 0; i < THREADS; i++) {
-        pthread_join(threads[i].id, NULL);
-        assert_int_equal(threads[i].failures, 0);
-    }
-    assert_int_equal(clnorm_context_statistics(context).bundle_hits, 2);
-    clnorm_context_release(context);
 }
 
 /* ---- Which program serves ---- */
@@ -396,7 +354,6 @@ int main(void)
         BUNDLE_TEST(bundled_plans_give_the_bits_of_compiled_ones),
         BUNDLE_TEST(bundles_grow),
         BUNDLE_TEST(a_bundle_may_lie_in_memory),
-        BUNDLE_TEST(threads_share_a_bundle),
         BUNDLE_TEST(known_extents_are_served_by_unknown_ones),
         BUNDLE_TEST(served_plans_keep_their_extents),
         BUNDLE_TEST(what_the_bundle_lacks_is_said),
