@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +10,7 @@
 #include <unistd.h>
 
 #include "binary.h"
+#include "report.h"
 #include "store_files.h"
 
 const struct clnorm__envelope_kind clnorm__bundle_kind = {
@@ -19,76 +19,60 @@ const struct clnorm__envelope_kind clnorm__bundle_kind = {
     .limit = UINT64_C(1) << 30, /* an FPGA's image takes up to some 100 MB */
 };
 
-/* Where a line on what is wrong goes. */
-struct report {
-    char *message;
-    size_t size;
-};
-
-#if defined(__GNUC__)
-__attribute__((format(printf, 3, 4)))
-#endif
-static enum clnorm_status
-refuse(struct report report, enum clnorm_status status, const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    if (report.size > 0)
-        vsnprintf(report.message, report.size, format, arguments);
-    va_end(arguments);
-    return status;
-}
-
 /* ---- The bytes ---- */
 
 /* What a fault in the envelope means to whoever holds the file. */
-static enum clnorm_status refuse_fault(struct report report, const char *name,
+static enum clnorm_status refuse_fault(struct clnorm__report report, const char *name,
                                        enum clnorm__envelope_fault fault)
 {
     switch (fault) {
     case CLNORM__ENVELOPE_SOUND: return CLNORM_OK;
     case CLNORM__ENVELOPE_FOREIGN:
-        return refuse(report, CLNORM_IO_FAILED, "%s is not a bundle of clnorm", name);
+        return clnorm__refuse(report, CLNORM_IO_FAILED, "%s is not a bundle of clnorm", name);
     case CLNORM__ENVELOPE_VERSION:
-        return refuse(report, CLNORM_UNSUPPORTED,
-                      "%s has another format of bundle than clnorm %s reads: make it again with "
-                      "this version",
-                      name, clnorm_version());
+        return clnorm__refuse(
+            report, CLNORM_UNSUPPORTED,
+            "%s has another format of bundle than clnorm %s reads: make it again with "
+            "this version",
+            name, clnorm_version());
     case CLNORM__ENVELOPE_SIZE:
-        return refuse(report, CLNORM_IO_FAILED,
-                      "%s is cut off, or something was added to it: copy or make it again", name);
+        return clnorm__refuse(report, CLNORM_IO_FAILED,
+                              "%s is cut off, or something was added to it: copy or make it again",
+                              name);
     default:
-        return refuse(report, CLNORM_IO_FAILED,
-                      "%s is damaged: its bytes do not have the digest they had when it was made. "
-                      "Copy or make it again",
-                      name);
+        return clnorm__refuse(
+            report, CLNORM_IO_FAILED,
+            "%s is damaged: its bytes do not have the digest they had when it was made. "
+            "Copy or make it again",
+            name);
     }
 }
 
 /* Nothing is allocated before the header has agreed with the size of the file. */
 static enum clnorm_status read_open_file(int file, const char *name, void **bytes, size_t *size,
-                                         struct report report)
+                                         struct clnorm__report report)
 {
     struct stat facts;
     unsigned char header[CLNORM__ENVELOPE_HEADER_SIZE];
     if (fstat(file, &facts) != 0)
-        return refuse(report, CLNORM_IO_FAILED, "%s cannot be read: %s", name, strerror(errno));
+        return clnorm__refuse(report, CLNORM_IO_FAILED, "%s cannot be read: %s", name,
+                              strerror(errno));
     if (!S_ISREG(facts.st_mode))
-        return refuse(report, CLNORM_IO_FAILED, "%s is not a file", name);
+        return clnorm__refuse(report, CLNORM_IO_FAILED, "%s is not a file", name);
     const uint64_t all = (uint64_t)facts.st_size;
     if (!clnorm__read_all(file, header, all < sizeof header ? (size_t)all : sizeof header))
-        return refuse(report, CLNORM_IO_FAILED, "%s cannot be read", name);
+        return clnorm__refuse(report, CLNORM_IO_FAILED, "%s cannot be read", name);
     const enum clnorm__envelope_fault fault =
         clnorm__envelope_header_check(&clnorm__bundle_kind, header, all);
     if (fault != CLNORM__ENVELOPE_SOUND)
         return refuse_fault(report, name, fault);
     unsigned char *const read = malloc((size_t)all);
     if (!read)
-        return refuse(report, CLNORM_OUT_OF_MEMORY, "out of memory");
+        return clnorm__refuse(report, CLNORM_OUT_OF_MEMORY, "out of memory");
     memcpy(read, header, sizeof header);
     if (!clnorm__read_all(file, read + sizeof header, (size_t)all - sizeof header)) {
         free(read);
-        return refuse(report, CLNORM_IO_FAILED, "%s cannot be read", name);
+        return clnorm__refuse(report, CLNORM_IO_FAILED, "%s cannot be read", name);
     }
     *bytes = read;
     *size = (size_t)all;
@@ -96,12 +80,13 @@ static enum clnorm_status read_open_file(int file, const char *name, void **byte
 }
 
 static enum clnorm_status read_file(const char *path, void **bytes, size_t *size,
-                                    struct report report)
+                                    struct clnorm__report report)
 {
     /* O_NONBLOCK: opening a FIFO must not wait for its writer. */
     const int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (file < 0)
-        return refuse(report, CLNORM_IO_FAILED, "%s cannot be read: %s", path, strerror(errno));
+        return clnorm__refuse(report, CLNORM_IO_FAILED, "%s cannot be read: %s", path,
+                              strerror(errno));
     const enum clnorm_status status = read_open_file(file, path, bytes, size, report);
     (void)close(file);
     return status;
@@ -123,27 +108,28 @@ static int images_are_sound(const struct clnorm__bundle *bundle)
 }
 
 static enum clnorm_status read_manifest(struct clnorm__bundle *bundle,
-                                        const struct clnorm__envelope *parts, struct report report)
+                                        const struct clnorm__envelope *parts,
+                                        struct clnorm__report report)
 {
     const char *wrong;
     const enum clnorm_status status = clnorm__manifest_parse(
         parts->head, parts->head_size, parts->body_size, &bundle->manifest, &wrong);
     if (status == CLNORM_OUT_OF_MEMORY)
-        return refuse(report, status, "out of memory");
+        return clnorm__refuse(report, status, "out of memory");
     /* First of all, since another version's problems and schedules may read as damaged. */
     const char *const library = bundle->manifest.fact[CLNORM__KEY_LIBRARY];
     if (library && strcmp(library, clnorm_version()) != 0)
-        return refuse(report, CLNORM_UNSUPPORTED,
-                      "%s was made by clnorm %s, and this is clnorm %s: make it again",
-                      bundle->name, library, clnorm_version());
+        return clnorm__refuse(report, CLNORM_UNSUPPORTED,
+                              "%s was made by clnorm %s, and this is clnorm %s: make it again",
+                              bundle->name, library, clnorm_version());
     if (status != CLNORM_OK)
-        return refuse(report, status, "%s has a manifest that cannot be used: %s", bundle->name,
-                      wrong);
+        return clnorm__refuse(report, status, "%s has a manifest that cannot be used: %s",
+                              bundle->name, wrong);
     return CLNORM_OK;
 }
 
 static enum clnorm_status check(struct clnorm__bundle *bundle, const void *bytes, size_t size,
-                                struct report report)
+                                struct clnorm__report report)
 {
     struct clnorm__envelope parts;
     const enum clnorm__envelope_fault fault =
@@ -155,23 +141,24 @@ static enum clnorm_status check(struct clnorm__bundle *bundle, const void *bytes
         return status;
     bundle->images = parts.body;
     if (!images_are_sound(bundle))
-        return refuse(report, CLNORM_IO_FAILED,
-                      "%s is damaged: an image does not have its digest. Make it again",
-                      bundle->name);
+        return clnorm__refuse(report, CLNORM_IO_FAILED,
+                              "%s is damaged: an image does not have its digest. Make it again",
+                              bundle->name);
     bundle->programs = calloc(bundle->manifest.image_count, sizeof(cl_program));
-    return bundle->programs ? CLNORM_OK : refuse(report, CLNORM_OUT_OF_MEMORY, "out of memory");
+    return bundle->programs ? CLNORM_OK
+                            : clnorm__refuse(report, CLNORM_OUT_OF_MEMORY, "out of memory");
 }
 
 enum clnorm_status clnorm__bundle_open(const char *path, const void *bytes, size_t size,
                                        struct clnorm__bundle **bundle, char *message, size_t length)
 {
-    const struct report report = {message, length};
+    const struct clnorm__report report = {message, length};
     struct clnorm__bundle *const made = calloc(1, sizeof *made);
     char *const name = strdup(path ? path : "the bundle in memory");
     if (!made || !name) {
         free(made);
         free(name);
-        return refuse(report, CLNORM_OUT_OF_MEMORY, "out of memory");
+        return clnorm__refuse(report, CLNORM_OUT_OF_MEMORY, "out of memory");
     }
     pthread_mutex_init(&made->mutex, NULL);
     made->name = name;
@@ -212,17 +199,17 @@ enum clnorm_status clnorm__bundle_check_device(const struct clnorm__bundle *bund
                                                const char *const fact[CLNORM__KEY_FIELD_COUNT],
                                                char *message, size_t length)
 {
-    const struct report report = {message, length};
+    const struct clnorm__report report = {message, length};
     const char *const *const held = bundle->manifest.fact;
     for (unsigned i = 0; i < CLNORM__KEY_FIELD_COUNT; i++)
         if (held[i] && i != CLNORM__KEY_LIBRARY && !clnorm__fact_same(held[i], fact[i]))
-            return refuse(report, CLNORM_UNSUPPORTED,
-                          "%s was made for '%s' with driver '%s', and this is '%s' with driver "
-                          "'%s' (%s: '%s', here '%s'): make it again for this device",
-                          bundle->name, held[CLNORM__KEY_DEVICE_NAME],
-                          held[CLNORM__KEY_DRIVER_VERSION], fact[CLNORM__KEY_DEVICE_NAME],
-                          fact[CLNORM__KEY_DRIVER_VERSION],
-                          clnorm__fact_name((enum clnorm__key_field)i), held[i], fact[i]);
+            return clnorm__refuse(
+                report, CLNORM_UNSUPPORTED,
+                "%s was made for '%s' with driver '%s', and this is '%s' with driver "
+                "'%s' (%s: '%s', here '%s'): make it again for this device",
+                bundle->name, held[CLNORM__KEY_DEVICE_NAME], held[CLNORM__KEY_DRIVER_VERSION],
+                fact[CLNORM__KEY_DEVICE_NAME], fact[CLNORM__KEY_DRIVER_VERSION],
+                clnorm__fact_name((enum clnorm__key_field)i), held[i], fact[i]);
     return CLNORM_OK;
 }
 

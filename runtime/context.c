@@ -2,46 +2,33 @@
 #include "context.h"
 #include "facts.h"
 #include "options.h"
+#include "report.h"
 
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-/* What a creation in progress reports to. */
-struct report {
-    char *message;
-    size_t size;
-};
-
-static enum clnorm_status refuse(struct report report, enum clnorm_status status, const char *text)
+static enum clnorm_status refuse_call(struct clnorm__report report, cl_int code, const char *call)
 {
-    if (report.size > 0)
-        snprintf(report.message, report.size, "%s", text);
-    return status;
-}
-
-static enum clnorm_status refuse_call(struct report report, cl_int code, const char *call)
-{
-    if (report.size > 0)
-        snprintf(report.message, report.size, "%s failed with %s (%d)", call,
-                 clnorm__code_name(code), (int)code);
-    return clnorm__status_of(code);
+    return clnorm__refuse(report, clnorm__status_of(code), "%s failed with %s (%d)", call,
+                          clnorm__code_name(code), (int)code);
 }
 
 /* The caller's device must be one of its context's; without one, the context's first. */
 static enum clnorm_status adopt_device(const struct clnorm_context_options *options,
-                                       cl_device_id *device, struct report report)
+                                       cl_device_id *device, struct clnorm__report report)
 {
     size_t bytes = 0;
     cl_int code = clGetContextInfo(options->context, CL_CONTEXT_DEVICES, 0, NULL, &bytes);
     if (code != CL_SUCCESS)
         return refuse_call(report, code, "clGetContextInfo");
     if (bytes < sizeof(cl_device_id))
-        return refuse(report, CLNORM_INVALID_ARGUMENT, "the given cl_context has no device");
+        return clnorm__refuse(report, CLNORM_INVALID_ARGUMENT,
+                              "the given cl_context has no device");
     cl_device_id *const ids = malloc(bytes);
     if (!ids)
-        return refuse(report, CLNORM_OUT_OF_MEMORY, "out of memory");
+        return clnorm__refuse(report, CLNORM_OUT_OF_MEMORY, "out of memory");
     code = clGetContextInfo(options->context, CL_CONTEXT_DEVICES, bytes, ids, NULL);
     cl_device_id found = NULL;
     for (size_t i = 0; i < bytes / sizeof *ids && code == CL_SUCCESS; i++)
@@ -51,14 +38,14 @@ static enum clnorm_status adopt_device(const struct clnorm_context_options *opti
     if (code != CL_SUCCESS)
         return refuse_call(report, code, "clGetContextInfo");
     if (!found)
-        return refuse(report, CLNORM_INVALID_ARGUMENT,
-                      "the device does not belong to the given cl_context");
+        return clnorm__refuse(report, CLNORM_INVALID_ARGUMENT,
+                              "the device does not belong to the given cl_context");
     *device = found;
     return CLNORM_OK;
 }
 
 static enum clnorm_status describe_device(struct clnorm_context *context, cl_device_id id,
-                                          struct report report)
+                                          struct clnorm__report report)
 {
     struct clnorm__facts facts = {.device = id};
     clnorm__facts_read(&facts, CL_DEVICE_PLATFORM, &facts.platform, sizeof facts.platform);
@@ -68,7 +55,7 @@ static enum clnorm_status describe_device(struct clnorm_context *context, cl_dev
 
 /* Without a selector, the device that the bundle is for is the best. */
 static enum clnorm_status select_device(struct clnorm_context *context, const char *selector,
-                                        struct report report)
+                                        struct clnorm__report report)
 {
     char name[sizeof context->device.platform_name + sizeof context->device.device_name];
     if (!selector && context->bundle) {
@@ -84,7 +71,7 @@ static enum clnorm_status select_device(struct clnorm_context *context, const ch
 /* Chooses the device and takes or makes the cl_context. */
 static enum clnorm_status open_device(struct clnorm_context *context,
                                       const struct clnorm_context_options *options,
-                                      struct report report)
+                                      struct clnorm__report report)
 {
     cl_device_id id = options->device;
     enum clnorm_status status = CLNORM_OK;
@@ -126,7 +113,8 @@ static struct clnorm_target target_as(enum clnorm_kind kind, const struct clnorm
 }
 
 /* The facts beyond struct clnorm_device that programs depend on. */
-static enum clnorm_status read_build_facts(struct clnorm_context *context, struct report report)
+static enum clnorm_status read_build_facts(struct clnorm_context *context,
+                                           struct clnorm__report report)
 {
     struct clnorm__facts facts = {.device = context->device.device};
     const cl_uint vendor = clnorm__facts_uint(&facts, CL_DEVICE_VENDOR_ID);
@@ -162,18 +150,20 @@ void clnorm__context_facts(const struct clnorm_context *context,
 
 static enum clnorm_status open_bundle(struct clnorm_context *context,
                                       const struct clnorm_context_options *options,
-                                      struct report report)
+                                      struct clnorm__report report)
 {
     context->bundle_only = options->bundle_only != 0;
     if (!options->bundle && !options->bundle_bytes)
-        return options->bundle_only ? refuse(report, CLNORM_INVALID_ARGUMENT,
-                                             "options.bundle_only is set, but no bundle is given")
-                                    : CLNORM_OK;
+        return options->bundle_only
+                   ? clnorm__refuse(report, CLNORM_INVALID_ARGUMENT,
+                                    "options.bundle_only is set, but no bundle is given")
+                   : CLNORM_OK;
     return clnorm__bundle_open(options->bundle, options->bundle_bytes, options->bundle_size,
                                &context->bundle, report.message, report.size);
 }
 
-static enum clnorm_status check_bundle(const struct clnorm_context *context, struct report report)
+static enum clnorm_status check_bundle(const struct clnorm_context *context,
+                                       struct clnorm__report report)
 {
     const char *fact[CLNORM__KEY_FIELD_COUNT];
     if (!context->bundle)
@@ -184,7 +174,7 @@ static enum clnorm_status check_bundle(const struct clnorm_context *context, str
 
 static enum clnorm_status open_context(struct clnorm_context *context,
                                        const struct clnorm_context_options *options,
-                                       struct report report)
+                                       struct clnorm__report report)
 {
     enum clnorm_status status = open_bundle(context, options, report);
     if (status == CLNORM_OK)
@@ -211,7 +201,8 @@ static enum clnorm_status open_context(struct clnorm_context *context,
         context->tuning = clnorm__tuning_open(&context->device, directory);
         status = context->tuning ? CLNORM_OK : CLNORM_OUT_OF_MEMORY;
     }
-    return status == CLNORM_OK ? status : refuse(report, status, clnorm_status_text(status));
+    return status == CLNORM_OK ? status
+                               : clnorm__refuse(report, status, "%s", clnorm_status_text(status));
 }
 
 /* Sizes of struct clnorm_context_options in earlier versions. */
@@ -222,18 +213,20 @@ enum clnorm_status clnorm_context_create(const struct clnorm_context_options *op
                                          size_t size)
 {
     struct clnorm_context_options all = {.size = sizeof all};
-    const struct report report = {.message = message, .size = size};
+    const struct clnorm__report report = {.message = message, .size = size};
     if (!context)
-        return refuse(report, CLNORM_INVALID_ARGUMENT, "no place for the context given (NULL)");
+        return clnorm__refuse(report, CLNORM_INVALID_ARGUMENT,
+                              "no place for the context given (NULL)");
     *context = NULL;
     if (options && !clnorm__options_copy(&all, sizeof all, options, options_sizes))
-        return refuse(report, CLNORM_INVALID_ARGUMENT,
-                      "options.size must be sizeof(struct clnorm_context_options)");
+        return clnorm__refuse(report, CLNORM_INVALID_ARGUMENT,
+                              "options.size must be sizeof(struct clnorm_context_options)");
     if ((unsigned)all.kind >= CLNORM_KIND_COUNT)
-        return refuse(report, CLNORM_INVALID_ARGUMENT, "options.kind is not of enum clnorm_kind");
+        return clnorm__refuse(report, CLNORM_INVALID_ARGUMENT,
+                              "options.kind is not of enum clnorm_kind");
     struct clnorm_context *const made = calloc(1, sizeof *made);
     if (!made)
-        return refuse(report, CLNORM_OUT_OF_MEMORY, "out of memory");
+        return clnorm__refuse(report, CLNORM_OUT_OF_MEMORY, "out of memory");
     made->process = clnorm__process_open();
     pthread_mutex_init(&made->error_mutex, NULL);
     pthread_mutex_init(&made->program_mutex, NULL);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "context.h"
+#include "report.h"
 
 static const struct {
     cl_int code;
@@ -94,6 +95,17 @@ static char **place_of_error(struct clnorm_context *context)
     while (attempt && !pthread_equal(attempt->thread, pthread_self()))
         attempt = attempt->next;
     return attempt ? &attempt->error : &context->error;
+}
+
+enum clnorm_status clnorm__refuse(struct clnorm__report report, enum clnorm_status status,
+                                  const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    if (report.size > 0)
+        vsnprintf(report.message, report.size, format, arguments);
+    va_end(arguments);
+    return status;
 }
 
 enum clnorm_status clnorm__fail(struct clnorm_context *context, enum clnorm_status status,

@@ -1,42 +1,10 @@
 /*
  * Out of memory: each allocation of clnorm's while a bundle is written, listed and used fails in
- * turn. Linked with malloc, calloc and realloc wrapped (--wrap), so that the library's calls, but
- * not the driver's, come here.
+ * turn.
  */
 #define _XOPEN_SOURCE 700
+#include "failing_memory.h"
 #include "store_fixture.h"
-
-static struct {
-    unsigned made;  /* allocations so far */
-    unsigned fails; /* the number of the one that fails, from 1; 0: none */
-} memory;
-
-static int fails_now(void)
-{
-    return ++memory.made == memory.fails;
-}
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *old, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *old, size_t size);
-
-void *__wrap_malloc(size_t size)
-{
-    return fails_now() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-    return fails_now() ? NULL : __real_calloc(count, size);
-}
-
-void *__wrap_realloc(void *old, size_t size)
-{
-    return fails_now() ? NULL : __real_realloc(old, size);
-}
 
 struct use {
     const char *path;

@@ -1,45 +1,10 @@
 /*
  * Out of memory: each allocation of a use of the cache fails in turn, once and from then on.
- * Linked with malloc, calloc and realloc wrapped (--wrap), so that the library's calls come here.
  */
 #define _POSIX_C_SOURCE 200809L
 
+#include "failing_memory.h"
 #include "store_fixture.h"
-
-static struct {
-    unsigned made;  /* allocations so far */
-    unsigned fails; /* the number of the one that fails, from 1; 0: none */
-    int for_good;   /* and all after it */
-} memory;
-
-static int fails_now(void)
-{
-    memory.made++;
-    return memory.fails != 0 &&
-           (memory.for_good ? memory.made >= memory.fails : memory.made == memory.fails);
-}
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *old, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *old, size_t size);
-
-void *__wrap_malloc(size_t size)
-{
-    return fails_now() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-    return fails_now() ? NULL : __real_calloc(count, size);
-}
-
-void *__wrap_realloc(void *old, size_t size)
-{
-    return fails_now() ? NULL : __real_realloc(old, size);
-}
 
 static int look(void *user, const struct clnorm_cache_entry *entry)
 {
