@@ -21,7 +21,9 @@ void clnorm__emit_symbols(const struct clnorm_problem *p, const struct clnorm_sc
 {
     const struct clnorm__traits traits = clnorm__problem_traits(p);
     const enum clnorm_operation op = p->operation;
-    const int first = clnorm__channels_first(p), frozen = op == CLNORM_BACKWARD_FROZEN;
+    const uint64_t spread = clnorm__spread(p, s), row = (uint64_t)p->channels * spread;
+    const int first = clnorm__channels_first(p) && spread == 1;
+    const int frozen = op == CLNORM_BACKWARD_FROZEN;
     const int backward = op >= CLNORM_BACKWARD_SUMS && op <= CLNORM_BACKWARD_FROZEN;
     const int serial = s->walk == CLNORM_WALK_SERIAL;
     const struct clnorm__symbol all[] = {
@@ -51,7 +53,8 @@ void clnorm__emit_symbols(const struct clnorm_problem *p, const struct clnorm_sc
         {"CHANNELS_FIRST", first},
         {"GROUP_WALK", !serial},
         {"SCALAR", s->lanes == 1},
-        {"NARROW", serial && !first && p->channels < (int64_t)s->lanes},
+        {"NARROW", serial && !first && row < s->lanes},
+        {"SPREADS", spread > 1},
         {"STREAMS", serial && s->stream > 0 && s->lanes > 1 && traits.maps},
         {"FETCHES", serial && s->fetch},
         {"BAKED", s->baked != 0},
@@ -97,6 +100,8 @@ static void add_numbers(struct clnorm__values_list *values, const struct clnorm_
                         const struct clnorm_schedule *s)
 {
     add_number(values, "CHANNELS", (uint64_t)p->channels);
+    add_number(values, "SPREAD", clnorm__spread(p, s));
+    add_number(values, "ROW", (uint64_t)p->channels * clnorm__spread(p, s));
     add_number(values, "LANES", s->lanes);
     add_number(values, "GROUP", s->group);
     add_number(values, "FINISH_GROUP", clnorm__finish_group(s));
@@ -108,7 +113,7 @@ static void add_numbers(struct clnorm__values_list *values, const struct clnorm_
     add_number(values, "FAR", CLNORM__FAR / clnorm_dtype_size(p->dtype));
     add_number(values, "NEAR", CLNORM__NEAR / clnorm_dtype_size(p->dtype));
     add_number(values, "ABREAST", CLNORM__ABREAST);
-    add_number(values, "AHEAD", clnorm__rows_ahead(p));
+    add_number(values, "AHEAD", clnorm__rows_ahead(p, s));
     add_number(values, "BLOCK", s->block);
     add_number(values, "FIRST_BLOCK", s->block < 4 ? s->block : 4);
     add_number(values, "STATES", p->flags & CLNORM_ADAM ? 2 : 1);

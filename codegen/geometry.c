@@ -19,6 +19,9 @@
 #define LEAST_AHEAD       8
 /* Mapping parts need no merging: so many for each that a reduction would have. */
 #define MAP_PARTS 4
+/* Shorter runs, in bytes, are stored through the caches: the line at either end of a run is another
+ * run's too, and past the caches a part of a line costs more than a whole one. */
+#define LEAST_STREAM 256
 /* A schedule aims for so many parts for each compute unit. */
 #define PARTS_PER_UNIT 4
 
@@ -42,28 +45,56 @@ static uint64_t at_least(uint64_t a, uint64_t limit)
     return a > limit ? a : limit;
 }
 
-/* A problem with extents, as its kernels walk it: a single channel, and channels last, is one row of
- * N*S positions. */
+static uint64_t common_multiple(uint64_t a, uint64_t b)
+{
+    uint64_t multiple = a;
+    while (multiple % b != 0)
+        multiple += a;
+    return multiple;
+}
+
+uint64_t clnorm__spread(const struct clnorm_problem *problem,
+                        const struct clnorm_schedule *schedule)
+{
+    const int64_t spatial = problem->spatial, batch = problem->batch, lanes = schedule->lanes;
+    const int reduces = clnorm__problem_traits(problem).reduces, fills = spatial >= lanes;
+    const int64_t least = LEAST_POSITIONS * (fills ? 4 : 1);
+    if (schedule->walk != CLNORM_WALK_SERIAL || !clnorm__channels_first(problem) ||
+        problem->channels == 1 || (batch != CLNORM_ANY && batch < least) || spatial < 2 ||
+        spatial >= 2 * lanes || (fills && !reduces))
+        return 1;
+    const uint64_t unit = common_multiple((uint64_t)spatial, schedule->lanes);
+    return unit <= schedule->tile ? (uint64_t)spatial : 1;
+}
+
+/* A problem with extents, as its kernels walk it: a single channel, and channels last, is one row
+ * of N*S positions; so is what clnorm__spread makes channels last, with its columns for channels. */
 struct work {
     const struct clnorm_problem *problem;
     const struct clnorm_schedule *schedule;
     int serial, first;
     uint64_t batch, spatial, channels;
+    uint64_t spread;
+    uint64_t unit;    /* channels last: the channels of a tile are a multiple of it, or all */
     uint64_t element; /* bytes */
 };
 
 static struct work work_of(const struct clnorm_problem *problem,
                            const struct clnorm_schedule *schedule, uint64_t batch, uint64_t spatial)
 {
-    const int first = clnorm__channels_first(problem), rows = first && problem->channels > 1;
+    const uint64_t spread = clnorm__spread(problem, schedule);
+    const int first = clnorm__channels_first(problem) && spread == 1;
+    const int rows = first && problem->channels > 1;
     return (struct work){
         .problem = problem,
         .schedule = schedule,
         .serial = schedule->walk == CLNORM_WALK_SERIAL,
         .first = first,
         .batch = rows ? batch : 1,
-        .spatial = rows ? spatial : batch * spatial,
-        .channels = (uint64_t)problem->channels,
+        .spatial = rows ? spatial : batch * (spatial / spread),
+        .channels = (uint64_t)problem->channels * spread,
+        .spread = spread,
+        .unit = common_multiple(spread, schedule->lanes),
         .element = clnorm_dtype_size(problem->dtype),
     };
 }
@@ -83,7 +114,8 @@ uint64_t clnorm__group_channels(const struct clnorm_problem *problem,
 
 static uint64_t widest_tile(const struct work *work)
 {
-    return at_most(work->schedule->tile, work->channels);
+    const uint64_t tile = work->schedule->tile;
+    return at_most(work->spread > 1 ? tile / work->unit * work->unit : tile, work->channels);
 }
 
 /* Channels last, the last tile takes what would not fill a vector of the next. */
@@ -120,9 +152,11 @@ uint64_t clnorm__table_size(const struct clnorm_problem *problem,
                     schedule->lanes);
 }
 
-uint64_t clnorm__rows_ahead(const struct clnorm_problem *problem)
+uint64_t clnorm__rows_ahead(const struct clnorm_problem *problem,
+                            const struct clnorm_schedule *schedule)
 {
-    const uint64_t row = (uint64_t)problem->channels * clnorm_dtype_size(problem->dtype);
+    const struct work work = work_of(problem, schedule, 1, 1);
+    const uint64_t row = work.channels * work.element;
     return at_least(LEAST_AHEAD_BYTES / row, LEAST_AHEAD);
 }
 
@@ -137,8 +171,7 @@ static uint64_t rows_of_run(const struct work *work)
 static uint64_t even_tile(const struct work *work, uint64_t most)
 {
     const uint64_t tiles = divide_up(work->channels, most);
-    const uint64_t tile = round_up(divide_up(work->channels, tiles), work->schedule->lanes);
-    return at_most(tile, most);
+    return at_most(round_up(divide_up(work->channels, tiles), work->unit), most);
 }
 
 static uint64_t reduce_tile(const struct work *work)
@@ -159,7 +192,7 @@ static uint64_t fused_tile(const struct work *work)
 {
     if (!work->serial)
         return clnorm__group_channels(work->problem, work->schedule);
-    const uint64_t slab = at_least(slab_bytes(work), 1), lanes = work->schedule->lanes;
+    const uint64_t slab = at_least(slab_bytes(work), 1);
     const uint64_t units = at_least(work->schedule->parts / PARTS_PER_UNIT, 1);
     uint64_t tile = work->first ? rows_of_run(work) : widest_tile(work);
     if (work->channels > SMALL_WORK / slab)
@@ -168,7 +201,7 @@ static uint64_t fused_tile(const struct work *work)
     tile = at_least(at_most(tile, work->schedule->resident / 2 / slab), 1);
     if (work->first || tile == work->channels)
         return tile;
-    return at_most(at_least(tile / lanes * lanes, lanes), work->channels);
+    return at_most(at_least(tile / work->unit * work->unit, work->unit), work->channels);
 }
 
 /* ---- Fused or split ---- */
@@ -261,17 +294,20 @@ uint32_t clnorm__finish_group(const struct clnorm_schedule *schedule)
 static struct clnorm_launch launch_finish(const struct work *work)
 {
     const uint64_t group = clnorm__finish_group(work->schedule);
-    const uint64_t items = divide_up(work->channels, clnorm__finish_width(work->schedule));
+    const uint64_t channels = (uint64_t)work->problem->channels;
+    const uint64_t items = divide_up(channels, clnorm__finish_width(work->schedule));
     return (struct clnorm_launch){
         .step = CLNORM_STEP_FINISH,
         .global = {round_up(items, group), 1, 1},
         .local = {group, 1, 1},
+        .spread = work->spread,
     };
 }
 
 static struct clnorm_launch launch_tiles(const struct work *work, enum clnorm_step step)
 {
-    struct clnorm_launch launch = {.step = step, .local = {work->schedule->group, 1, 1}};
+    struct clnorm_launch launch = {
+        .step = step, .local = {work->schedule->group, 1, 1}, .spread = work->spread};
     if (step == CLNORM_STEP_FUSED) {
         launch.tile = fused_tile(work);
         launch.batch_step = at_least(work->batch, 1);
@@ -296,7 +332,7 @@ static void plan_split(const struct work *work, struct clnorm_launches *plan)
     const int empty = positions(work) == 0;
     if (traits.reduces && !empty) {
         const struct clnorm_launch reduce = launch_tiles(work, CLNORM_STEP_REDUCE);
-        plan->parts = reduce.global[1] * reduce.global[2];
+        plan->parts = reduce.global[1] * reduce.global[2] * work->spread;
         plan->launch[plan->count++] = reduce;
     }
     if (traits.finishes)
@@ -315,6 +351,14 @@ static uint64_t mapped_bytes(const struct work *work)
     return positions(work) * work->channels * work->element * tensors;
 }
 
+/* Bytes that follow each other in a tile of the launch that maps. */
+static uint64_t mapped_run(const struct work *work, const struct clnorm_launch *launch)
+{
+    const uint64_t whole = work->first ? launch->spatial_step : 1;
+    return launch->tile == work->channels && !work->first ? UINT64_MAX
+                                                          : launch->tile * whole * work->element;
+}
+
 struct clnorm_launches clnorm_launches_plan(const struct clnorm_problem *problem,
                                             const struct clnorm_schedule *schedule, uint64_t batch,
                                             uint64_t spatial)
@@ -325,17 +369,19 @@ struct clnorm_launches clnorm_launches_plan(const struct clnorm_problem *problem
     const int fused = clnorm__is_fused(problem, schedule, batch, spatial);
     /* Stores through the caches would push out what a fused launch keeps there for itself. */
     const uint64_t stream = fused ? schedule->stream / 2 : schedule->stream;
-    plan.past = schedule->stream > 0 && mapped_bytes(&work) >= stream;
     if (fused) {
-        plan.parts = 1;
+        plan.parts = work.spread;
         plan.launch[plan.count++] = launch_tiles(&work, CLNORM_STEP_FUSED);
     } else {
         plan_split(&work, &plan);
     }
-    const uint64_t constants = traits.finishes && traits.maps ? 4 * work.channels : 0;
-    const uint64_t sums = traits.reduces ? traits.planes * work.channels : 0;
+    plan.past = schedule->stream > 0 && mapped_bytes(&work) >= stream && plan.count > 0 &&
+                mapped_run(&work, &plan.launch[plan.count - 1]) >= LEAST_STREAM;
+    const uint64_t channels = (uint64_t)problem->channels;
+    const uint64_t constants = traits.finishes && traits.maps ? 4 * channels : 0;
+    const uint64_t sums = traits.reduces ? traits.planes * channels : 0;
     /* cut() makes fewer than twice the parts it is asked for, and this never falls. */
-    const uint64_t most_parts = 2 * parts_wanted(&work, schedule->parts);
+    const uint64_t most_parts = 2 * parts_wanted(&work, schedule->parts) * work.spread;
     plan.constants = plan.parts * sums;
     plan.workspace = (most_parts * sums + constants) * clnorm_dtype_parameter_size(problem->dtype);
     return plan;

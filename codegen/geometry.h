@@ -13,7 +13,17 @@ enum { CLNORM__FAR = 16384, CLNORM__NEAR = 1024 };
 enum { CLNORM__ABREAST = 2 };
 
 /* Channels last: how many rows ahead a reduction asks for values. */
-uint64_t clnorm__rows_ahead(const struct clnorm_problem *problem);
+uint64_t clnorm__rows_ahead(const struct clnorm_problem *problem,
+                            const struct clnorm_schedule *schedule);
+
+/*
+ * Channels first, with planes too small to fill vectors: a sample is walked as a row of channels
+ * last, in which each channel has so many columns, one for each place in space; the sums of columns
+ * are sets that finishing merges. 1: walked as it is. The extent must be fixed; tiles must have
+ * room for whole channels in whole vectors; and there must be samples enough to sum.
+ */
+uint64_t clnorm__spread(const struct clnorm_problem *problem,
+                        const struct clnorm_schedule *schedule);
 
 /* Channels of one group of the group walk. */
 uint64_t clnorm__group_channels(const struct clnorm_problem *problem,

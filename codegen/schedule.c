@@ -1,3 +1,4 @@
+#include "geometry.h"
 #include "problem.h"
 #include "text.h"
 
@@ -30,12 +31,12 @@ struct row {
 
 /* clang-format off */
 static const struct row rows[] = {
-    {"cpu",             KIND(CPU),  SERIAL, 0, 1,   1024, 32, 4, CACHE,  CACHE, 1, 0},
+    {"cpu",             KIND(CPU),  SERIAL, 0, 1,   1024, 128, 4, CACHE,  CACHE, 1, 0},
     {"gpu",             KIND(GPU),  GROUPS, 1, 256, 32,   32, 4, CACHE,  0, 0, 0},
     {"fpga",            KIND(FPGA), SERIAL, 8, 1,   8,    64, 1, ALWAYS, 0, 0, 0},
     {"serial-split",    0,          SERIAL, 0, 1,   1024, 32, 4, 0,      CACHE, 1, 0},
     {"serial-fused",    0,          SERIAL, 4, 1,   16,   8,  4, ALWAYS, 0, 0, 0},
-    {"serial-baked",    0,          SERIAL, 0, 1,   1024, 32, 4, CACHE,  CACHE, 1, 1},
+    {"serial-baked",    0,          SERIAL, 0, 1,   1024, 128, 4, CACHE,  CACHE, 1, 1},
     {"group-split",     0,          GROUPS, 1, 64,  32,   32, 4, 0,      0, 0, 0},
     {"group-fused",     0,          GROUPS, 1, 128, 32,   8,  4, ALWAYS, 0, 0, 0},
     {"group-vector",    0,          GROUPS, 4, 64,  32,   32, 4, CACHE,  0, 0, 0},
@@ -75,7 +76,9 @@ static uint32_t lanes_of(const struct row *row, const struct clnorm_problem *pro
     lanes = least(least(lanes, 16), power_below(target->max_group)); /* also the finish group */
     if (row->walk == CLNORM_WALK_GROUP && !first)
         return 1;
-    if (row->walk == CLNORM_WALK_SERIAL && first && problem->channels > 1 && problem->spatial > 0)
+    const struct clnorm_schedule whole = {.walk = row->walk, .lanes = lanes, .tile = row->tile};
+    if (row->walk == CLNORM_WALK_SERIAL && first && problem->channels > 1 && problem->spatial > 0 &&
+        clnorm__spread(problem, &whole) == 1)
         return least(lanes, power_below((uint64_t)problem->spatial));
     return lanes;
 }

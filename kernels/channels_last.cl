@@ -23,7 +23,7 @@ ulong tile_last(const extents e)
 #if GROUP_WALK
     return min(tile_first(e) + TILE, (ulong)CHANNELS);
 #else
-    return get_group_id(0) + 1 == get_num_groups(0) ? CHANNELS : tile_first(e) + e.tile;
+    return get_group_id(0) + 1 == get_num_groups(0) ? ROW : tile_first(e) + e.tile;
 #endif
 }
 #if FETCHES
@@ -32,7 +32,7 @@ ulong tile_last(const extents e)
 // lines.
 ulong run_distance(const extents e)
 {
-    return e.tile < CHANNELS ? CHANNELS : NEAR;
+    return e.tile < ROW ? ROW : NEAR;
 }
 #endif
 #if FETCHES && FUSED
@@ -52,10 +52,14 @@ reals channel_load(global const real *parameter, const ulong chan)
     return parameter[min(chan, (ulong)CHANNELS - 1)];
 #elif SCALAR
     return parameter[chan];
-#elif NARROW
+#elif NARROW || SPREADS
     real lane[LANES];
     for (int i = 0; i < LANES; i++)
-        lane[i] = parameter[(chan + i) % CHANNELS];
+#if SPREADS
+        lane[i] = parameter[(chan + i) % ROW / SPREAD];
+#else
+        lane[i] = parameter[(chan + i) % ROW];
+#endif
     return *(const loose_reals *)lane;
 #else
     return *(global const loose_reals *)(parameter + chan);

@@ -1,11 +1,11 @@
 #if REDUCE && NARROW
 
-// The channels are fewer than the lanes: COLUMNS values, some rows side by side, are whole vectors.
+// A row is shorter than a vector: COLUMNS values, some rows side by side, are whole vectors.
 void reduce_tile(const sources from, global real *parts, const extents e)
 {
     const ulong first = get_group_id(2) * e.rows_step, last = min(first + e.rows_step, e.rows);
-    const ulong end = last * CHANNELS;
-    ulong at = first * CHANNELS;
+    const ulong end = last * ROW;
+    ulong at = first * ROW;
     tally t[TALLIES];
     for (uint i = 0; i < COLUMNS; i += LANES) {
         const int count = clamp((long)(end - at) - i, 0l, (long)LANES);
@@ -28,9 +28,14 @@ void reduce_tile(const sources from, global real *parts, const extents e)
             &t[i / LANES], load_some_values(from, at + i, count), lanes_below(count));
         tally_close(&t[i / LANES], open + 1);
     }
-    for (uint i = 0; i < CHANNELS; i++) {
+    for (uint i = 0; i < ROW; i++) {
         const tally one = tally_gather(t, i);
+#if SPREADS
+        record_store(
+            tally_total(&one), parts, get_group_id(2) * SPREAD + i % SPREAD, i / SPREAD, 1);
+#else
         record_store(tally_total(&one), parts, get_group_id(2), i, 1);
+#endif
     }
 }
 #elif REDUCE
@@ -46,11 +51,26 @@ typedef struct {
 pointer fetch_next(const sources from, const pointer p, const uint vectors)
 {
     fetch_values(from, p.at + p.column * LANES);
-    const pointer same = {p.at, p.column + 1}, next = {p.at + CHANNELS, 0};
+    const pointer same = {p.at, p.column + 1}, next = {p.at + ROW, 0};
     return p.column + 1 < vectors ? same : next;
 }
 
 #endif
+#if SPREADS
+
+// Stores the sums of columns, a channel's in sets of their own. A record is its planes in turn.
+void record_spread(const record r, global real *parts, const ulong part, const ulong column)
+{
+    const ulong planes = sizeof(record) / sizeof(reals);
+    const real *from = (const real *)&r;
+    for (ulong plane = 0; plane < planes; plane++)
+        for (ulong c = column; c < column + LANES; c++, from++) {
+            const ulong set = part * SPREAD + c % SPREAD;
+            parts[(set * planes + plane) * CHANNELS + c / SPREAD] = *from;
+        }
+}
+#endif
+
 // One work-item reduces the tile's part, ABREAST rows at a time. The last vector of a row ends with
 // it, and may overlap the one before.
 void reduce_tile(const sources from, global real *parts, const extents e)
@@ -62,18 +82,18 @@ void reduce_tile(const sources from, global real *parts, const extents e)
     for (uint i = 0; i < vectors; i++) {
         const ulong c = chan + min(i * LANES, width - LANES);
         t[i] = tally_start(
-            from, c, first < last ? load_values(from, first * CHANNELS + c) : no_values());
+            from, c, first < last ? load_values(from, first * ROW + c) : no_values());
     }
 #if FETCHES
-    pointer p = {(first + AHEAD) * CHANNELS + chan, 0};
+    pointer p = {(first + AHEAD) * ROW + chan, 0};
 #endif
     uint most = FIRST_BLOCK;
     for (ulong row = first; row < last;) {
         const ulong begin = row, stop = min(row + most, last);
         for (; row + ABREAST <= stop; row += ABREAST)
             for (uint i = 0; i < vectors; i++) {
-                ulong at = row * CHANNELS + chan + min(i * LANES, width - LANES);
-                for (uint j = 0; j < ABREAST; j++, at += CHANNELS) {
+                ulong at = row * ROW + chan + min(i * LANES, width - LANES);
+                for (uint j = 0; j < ABREAST; j++, at += ROW) {
 #if FETCHES
                     p = fetch_next(from, p, vectors);
 #endif
@@ -82,7 +102,7 @@ void reduce_tile(const sources from, global real *parts, const extents e)
             }
         for (; row < stop; row++)
             for (uint i = 0; i < vectors; i++) {
-                const ulong at = row * CHANNELS + chan + min(i * LANES, width - LANES);
+                const ulong at = row * ROW + chan + min(i * LANES, width - LANES);
                 tally_add(&t[i], load_values(from, at));
             }
         for (uint i = 0; i < vectors; i++)
@@ -91,7 +111,11 @@ void reduce_tile(const sources from, global real *parts, const extents e)
     }
     for (uint i = 0; i < vectors; i++) {
         const ulong c = chan + min(i * LANES, width - LANES);
+#if SPREADS
+        record_spread(tally_total(&t[i]), parts, get_group_id(2), c);
+#else
         record_store(tally_total(&t[i]), parts, get_group_id(2), c, LANES);
+#endif
     }
 }
 #endif
@@ -130,14 +154,22 @@ void map_tile(const targets t, const extents e)
     const uint width = tile_last(e) - chan, circle = (TABLE - LANES + 1) / width * width;
     const ulong first = map_part() * e.rows_step, last = min(first + e.rows_step, e.rows);
     table of;
+#if SPREADS
+    const uint chans = width / SPREAD;
+    for (uint i = 0; i < chans; i += WIDE)
+        table_set(&of, i, factors_of(t, chan / SPREAD + i, min(chans - i, (uint)WIDE)));
+    for (uint i = width; i-- > 0;)
+        table_repeat(&of, i, i / SPREAD);
+#else
     for (uint i = 0; i < width; i += WIDE)
         table_set(&of, i, factors_of(t, chan + i, min(width - i, (uint)WIDE)));
+#endif
     for (uint i = width; i < circle + LANES - 1; i++)
         table_repeat(&of, i, i - width);
-    if (width == CHANNELS)
-        map_columns(t, &of, first * CHANNELS, (last - first) * CHANNELS, circle);
+    if (width == ROW)
+        map_columns(t, &of, first * ROW, (last - first) * ROW, circle);
     else
         for (ulong row = first; row < last; row++)
-            map_columns(t, &of, row * CHANNELS + chan, width, circle);
+            map_columns(t, &of, row * ROW + chan, width, circle);
 }
 #endif

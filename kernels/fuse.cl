@@ -29,9 +29,15 @@ void fuse(
     const extents e)
 {
     reduce_tile(from, parts, e);
+#if SPREADS
+    const ulong last = tile_last(e) / SPREAD;
+    for (ulong chan = tile_first(e) / SPREAD; chan < last; chan += WIDE)
+        finish_channels(r, parts, SPREAD, chan, min(last - chan, (ulong)WIDE));
+#else
     const ulong last = tile_last(e);
     for (ulong chan = tile_first(e); chan < last; chan += WIDE)
         finish_channels(r, parts, 1, chan, min(last - chan, (ulong)WIDE));
+#endif
 #if MAP
     map_tile(t, e);
 #endif

@@ -183,7 +183,7 @@ tally tally_gather(const tally *t, const uint chan)
     real dot[LANES], dot_rest[LANES], invstd[LANES];
 #endif
     for (uint i = 0; i < LANES; i++) {
-        const uint column = i * CHANNELS + chan, lane = column % LANES;
+        const uint column = i * ROW + chan, lane = column % LANES;
         const tally *from = t + column / LANES;
         sum[i] = ((const real *)&from->sum)[lane];
         sum_rest[i] = ((const real *)&from->sum_rest)[lane];

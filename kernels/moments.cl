@@ -171,7 +171,7 @@ tally tally_gather(const tally *t, const uint chan)
 {
     real mean[LANES], rest[LANES], m2[LANES], m2_rest[LANES], count[LANES];
     for (uint i = 0; i < LANES; i++) {
-        const uint column = i * CHANNELS + chan, lane = column % LANES;
+        const uint column = i * ROW + chan, lane = column % LANES;
         const tally *from = t + column / LANES;
         mean[i] = ((const real *)&from->mean)[lane];
         rest[i] = ((const real *)&from->rest)[lane];

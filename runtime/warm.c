@@ -10,9 +10,11 @@
 static struct clnorm__extents warm_extents(const struct clnorm__program *program)
 {
     const struct clnorm_problem *const p = &program->problem;
+    const struct clnorm_launch launch =
+        clnorm_launch_of_step(p, &program->schedule, CLNORM_STEP_MAP);
     if (program->schedule.baked)
-        return (struct clnorm__extents){(uint64_t)p->batch, (uint64_t)p->spatial, 1};
-    return (struct clnorm__extents){1, 1, 1};
+        return (struct clnorm__extents){(uint64_t)p->batch, (uint64_t)p->spatial, launch.spread};
+    return (struct clnorm__extents){1, launch.spread, launch.spread};
 }
 
 static int is_bound(const struct clnorm__step_kernels *kernels, unsigned role)

@@ -32,6 +32,7 @@ static const struct golden {
     {"backward_nchw_gpu", "backward nchw f16 ?x64x? +scale +shift +add +relu +adam",
      CLNORM_KIND_GPU},
     {"backward_nhwc_cpu", "backward nhwc f64 ?x17x? +scale +shift +sgd", CLNORM_KIND_CPU},
+    {"forward_nchw_small_planes_cpu", "forward nchw f32 ?x64x2x2", CLNORM_KIND_CPU},
     {"backward_frozen_nhwc_gpu", "backward-frozen nhwc f32 ?x64x? +scale +shift", CLNORM_KIND_GPU},
     {"moments_nchw_fpga", "moments nchw f32 ?x64x?", CLNORM_KIND_FPGA},
     {"merge_cpu", "merge nchw f32 ?x64x?", CLNORM_KIND_CPU},

@@ -319,8 +319,10 @@ struct clnorm_launch {
     enum clnorm_step step;
     uint64_t global[3]; /* work-items; multiples of local */
     uint64_t local[3];
-    uint64_t tile;                     /* channels of one tile */
+    uint64_t tile;                     /* channels of one tile, times spread */
     uint64_t batch_step, spatial_step; /* extents of one part */
+    uint64_t spread; /* values of a channel in one position, each with sums of its own: 1, or the
+                        spatial extent where nchw is walked as rows of all channels */
 };
 
 /* What running a problem with given extents takes. Steps are listed in the order in which they run.
@@ -328,11 +330,12 @@ struct clnorm_launch {
 struct clnorm_launches {
     struct clnorm_launch launch[3];
     unsigned count; /* 0: nothing to do (no elements and no per-channel outputs) */
-    uint64_t batch,
-        spatial; /* extents as the kernels take them: nhwc is walked as one row of N*S positions */
-    uint64_t past; /* 1: tensors are stored past the caches */
-    uint64_t
-        parts; /* sets of sums the reduction leaves: batch parts x spatial parts; 0 when M = 0 */
+    /* Extents as the kernels take them: nhwc is walked as one row of N*S positions; nchw with planes
+     * too small to fill vectors likewise, with N positions of C*S values. */
+    uint64_t batch, spatial;
+    uint64_t past;  /* 1: tensors are stored past the caches */
+    uint64_t parts; /* sets of sums the reduction leaves: batch parts x spatial parts x spread; 0
+                       when M = 0 */
     uint64_t constants; /* where the per-channel constants start in the workspace, in parameters */
     uint64_t workspace; /* bytes; 0 when none is needed; never falls as extents grow */
 };

@@ -1,8 +1,9 @@
 // clnorm 0.1.0
 // backward nhwc f64 ?x17x? +scale +shift +sgd
-// cpu: walk=serial lanes=4 group=1 tile=1024 block=32 parts=16 resident=1048576 stream=33554432 fetch=1 baked=0
+// cpu: walk=serial lanes=4 group=1 tile=1024 block=128 parts=16 resident=1048576 stream=33554432 fetch=1 baked=0
 
 #define CHANNELS 17
+#define ROW 17
 #define LANES 4
 #define GROUP 1
 #define FINISH_GROUP 1
@@ -12,7 +13,7 @@
 #define NEAR 128
 #define ABREAST 2
 #define AHEAD 120
-#define BLOCK 32
+#define BLOCK 128
 #define FIRST_BLOCK 4
 #define STATES 1
 #define real double
@@ -141,14 +142,14 @@ ulong tile_first(const extents e)
 // The last tile takes what would not fill a vector of the next.
 ulong tile_last(const extents e)
 {
-    return get_group_id(0) + 1 == get_num_groups(0) ? CHANNELS : tile_first(e) + e.tile;
+    return get_group_id(0) + 1 == get_num_groups(0) ? ROW : tile_first(e) + e.tile;
 }
 
 // How far ahead of use values are asked for: the next row, or, where a run is all there is, some
 // lines.
 ulong run_distance(const extents e)
 {
-    return e.tile < CHANNELS ? CHANNELS : NEAR;
+    return e.tile < ROW ? ROW : NEAR;
 }
 
 // From a value of this tile to its like in the next.
@@ -469,7 +470,7 @@ typedef struct {
 pointer fetch_next(const sources from, const pointer p, const uint vectors)
 {
     fetch_values(from, p.at + p.column * LANES);
-    const pointer same = {p.at, p.column + 1}, next = {p.at + CHANNELS, 0};
+    const pointer same = {p.at, p.column + 1}, next = {p.at + ROW, 0};
     return p.column + 1 < vectors ? same : next;
 }
 
@@ -484,23 +485,23 @@ void reduce_tile(const sources from, global real *parts, const extents e)
     for (uint i = 0; i < vectors; i++) {
         const ulong c = chan + min(i * LANES, width - LANES);
         t[i] = tally_start(
-            from, c, first < last ? load_values(from, first * CHANNELS + c) : no_values());
+            from, c, first < last ? load_values(from, first * ROW + c) : no_values());
     }
-    pointer p = {(first + AHEAD) * CHANNELS + chan, 0};
+    pointer p = {(first + AHEAD) * ROW + chan, 0};
     uint most = FIRST_BLOCK;
     for (ulong row = first; row < last;) {
         const ulong begin = row, stop = min(row + most, last);
         for (; row + ABREAST <= stop; row += ABREAST)
             for (uint i = 0; i < vectors; i++) {
-                ulong at = row * CHANNELS + chan + min(i * LANES, width - LANES);
-                for (uint j = 0; j < ABREAST; j++, at += CHANNELS) {
+                ulong at = row * ROW + chan + min(i * LANES, width - LANES);
+                for (uint j = 0; j < ABREAST; j++, at += ROW) {
                     p = fetch_next(from, p, vectors);
                     tally_add(&t[i], load_values(from, at));
                 }
             }
         for (; row < stop; row++)
             for (uint i = 0; i < vectors; i++) {
-                const ulong at = row * CHANNELS + chan + min(i * LANES, width - LANES);
+                const ulong at = row * ROW + chan + min(i * LANES, width - LANES);
                 tally_add(&t[i], load_values(from, at));
             }
         for (uint i = 0; i < vectors; i++)
@@ -546,11 +547,11 @@ void map_tile(const targets t, const extents e)
         table_set(&of, i, factors_of(t, chan + i, min(width - i, (uint)WIDE)));
     for (uint i = width; i < circle + LANES - 1; i++)
         table_repeat(&of, i, i - width);
-    if (width == CHANNELS)
-        map_columns(t, &of, first * CHANNELS, (last - first) * CHANNELS, circle);
+    if (width == ROW)
+        map_columns(t, &of, first * ROW, (last - first) * ROW, circle);
     else
         for (ulong row = first; row < last; row++)
-            map_columns(t, &of, row * CHANNELS + chan, width, circle);
+            map_columns(t, &of, row * ROW + chan, width, circle);
 }
 
 // One work-item does a tile: its values are read again while they are still near.

@@ -1,6 +1,6 @@
 // clnorm 0.1.0
 // forward nchw f32 ?x64x? +scale +shift
-// cpu: walk=serial lanes=8 group=1 tile=1024 block=32 parts=16 resident=1048576 stream=33554432 fetch=1 baked=0
+// cpu: walk=serial lanes=8 group=1 tile=1024 block=128 parts=16 resident=1048576 stream=33554432 fetch=1 baked=0
 
 #define CHANNELS 64
 #define LANES 8
@@ -11,7 +11,7 @@
 #define TABLE 64
 #define FAR 4096
 #define NEAR 256
-#define BLOCK 32
+#define BLOCK 128
 #define FIRST_BLOCK 4
 #define real float
 #define reals float8

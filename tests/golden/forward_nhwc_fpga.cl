@@ -3,6 +3,7 @@
 // fpga: walk=serial lanes=8 group=1 tile=8 block=64 parts=1 resident=always stream=0 fetch=0 baked=0
 
 #define CHANNELS 20
+#define ROW 20
 #define LANES 8
 #define GROUP 1
 #define WIDE 8
@@ -115,7 +116,7 @@ ulong tile_first(const extents e)
 // The last tile takes what would not fill a vector of the next.
 ulong tile_last(const extents e)
 {
-    return get_group_id(0) + 1 == get_num_groups(0) ? CHANNELS : tile_first(e) + e.tile;
+    return get_group_id(0) + 1 == get_num_groups(0) ? ROW : tile_first(e) + e.tile;
 }
 
 // A parameter of the channels from `chan` on, one in each lane.
@@ -437,21 +438,21 @@ void reduce_tile(const sources from, global real *parts, const extents e)
     for (uint i = 0; i < vectors; i++) {
         const ulong c = chan + min(i * LANES, width - LANES);
         t[i] = tally_start(
-            from, c, first < last ? load_values(from, first * CHANNELS + c) : no_values());
+            from, c, first < last ? load_values(from, first * ROW + c) : no_values());
     }
     uint most = FIRST_BLOCK;
     for (ulong row = first; row < last;) {
         const ulong begin = row, stop = min(row + most, last);
         for (; row + ABREAST <= stop; row += ABREAST)
             for (uint i = 0; i < vectors; i++) {
-                ulong at = row * CHANNELS + chan + min(i * LANES, width - LANES);
-                for (uint j = 0; j < ABREAST; j++, at += CHANNELS) {
+                ulong at = row * ROW + chan + min(i * LANES, width - LANES);
+                for (uint j = 0; j < ABREAST; j++, at += ROW) {
                     tally_add(&t[i], load_values(from, at));
                 }
             }
         for (; row < stop; row++)
             for (uint i = 0; i < vectors; i++) {
-                const ulong at = row * CHANNELS + chan + min(i * LANES, width - LANES);
+                const ulong at = row * ROW + chan + min(i * LANES, width - LANES);
                 tally_add(&t[i], load_values(from, at));
             }
         for (uint i = 0; i < vectors; i++)
@@ -497,11 +498,11 @@ void map_tile(const targets t, const extents e)
         table_set(&of, i, factors_of(t, chan + i, min(width - i, (uint)WIDE)));
     for (uint i = width; i < circle + LANES - 1; i++)
         table_repeat(&of, i, i - width);
-    if (width == CHANNELS)
-        map_columns(t, &of, first * CHANNELS, (last - first) * CHANNELS, circle);
+    if (width == ROW)
+        map_columns(t, &of, first * ROW, (last - first) * ROW, circle);
     else
         for (ulong row = first; row < last; row++)
-            map_columns(t, &of, row * CHANNELS + chan, width, circle);
+            map_columns(t, &of, row * ROW + chan, width, circle);
 }
 
 // One work-item does a tile: its values are read again while they are still near.

@@ -1,6 +1,6 @@
 // clnorm 0.1.0
 // merge nchw f32 ?x64x?
-// cpu: walk=serial lanes=8 group=1 tile=1024 block=32 parts=16 resident=1048576 stream=33554432 fetch=1 baked=0
+// cpu: walk=serial lanes=8 group=1 tile=1024 block=128 parts=16 resident=1048576 stream=33554432 fetch=1 baked=0
 
 #define CHANNELS 64
 #define FINISH_GROUP 1
