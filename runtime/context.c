@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 static enum clnorm_status refuse_call(struct clnorm__report report, cl_int code, const char *call)
@@ -112,6 +113,13 @@ static struct clnorm_target target_as(enum clnorm_kind kind, const struct clnorm
     return target;
 }
 
+static void add_option(struct clnorm_context *context, const char *option)
+{
+    const size_t length = strlen(context->build_options);
+    snprintf(context->build_options + length, sizeof context->build_options - length, "%s%s",
+             length > 0 ? " " : "", option);
+}
+
 /* The facts beyond struct clnorm_device that programs depend on. */
 static enum clnorm_status read_build_facts(struct clnorm_context *context,
                                            struct clnorm__report report)
@@ -124,10 +132,24 @@ static enum clnorm_status read_build_facts(struct clnorm_context *context,
     snprintf(context->address_bits, sizeof context->address_bits, "%u", (unsigned)bits);
     clnorm__facts_text(&facts, CL_DEVICE_OPENCL_C_VERSION, context->opencl_c_version,
                        sizeof context->opencl_c_version);
-    context->build_options = single & CL_FP_CORRECTLY_ROUNDED_DIVIDE_SQRT
-                                 ? "-cl-std=CL1.2 -cl-fp32-correctly-rounded-divide-sqrt"
-                                 : "-cl-std=CL1.2";
+    add_option(context, "-cl-std=CL1.2");
+    if (single & CL_FP_CORRECTLY_ROUNDED_DIVIDE_SQRT)
+        add_option(context, "-cl-fp32-correctly-rounded-divide-sqrt");
     return facts.code == CL_SUCCESS ? CLNORM_OK : refuse_call(report, facts.code, facts.call);
+}
+
+/* Returns the kind of device that schedules are for. */
+static enum clnorm_kind apply_quirks(struct clnorm_context *context)
+{
+    enum clnorm_kind kind = CLNORM_KIND_AUTO;
+    const struct clnorm__quirk *row = NULL;
+    while ((row = clnorm__quirk_next(&context->device, row))) {
+        if (row->options)
+            add_option(context, row->options);
+        if (row->kind != CLNORM_KIND_AUTO)
+            kind = row->kind;
+    }
+    return kind;
 }
 
 void clnorm__context_facts(const struct clnorm_context *context,
@@ -188,9 +210,11 @@ static enum clnorm_status open_context(struct clnorm_context *context,
             clCreateCommandQueue(context->opencl, context->device.device, 0, &code);
     if (code != CL_SUCCESS)
         return refuse_call(report, code, "clCreateCommandQueue");
-    if (options->kind != CLNORM_KIND_AUTO)
-        context->device.target = target_as(options->kind, &context->device.target);
     status = read_build_facts(context, report);
+    const enum clnorm_kind usual = apply_quirks(context);
+    const enum clnorm_kind kind = options->kind != CLNORM_KIND_AUTO ? options->kind : usual;
+    if (kind != CLNORM_KIND_AUTO)
+        context->device.target = target_as(kind, &context->device.target);
     if (status == CLNORM_OK)
         status = check_bundle(context, report);
     if (status != CLNORM_OK)

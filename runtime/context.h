@@ -7,6 +7,7 @@
 
 #include "bundle.h"
 #include "process.h"
+#include "quirk.h"
 #include "store.h"
 #include "tuning.h"
 
@@ -18,7 +19,7 @@ struct clnorm__pooled;
 struct clnorm_context {
     struct clnorm_device device;
     char device_vendor_id[16], opencl_c_version[128], address_bits[8];
-    const char *build_options;
+    char build_options[128];
     cl_context opencl;
     cl_command_queue queue;      /* the caller's to use */
     cl_command_queue warm_queue; /* for first runs of kernels only */

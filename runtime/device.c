@@ -176,7 +176,11 @@ static int rank(const struct clnorm_device *device)
 {
     static const int kinds[CLNORM_KIND_COUNT] = {
         [CLNORM_KIND_GPU] = 3, [CLNORM_KIND_CPU] = 2, [CLNORM_KIND_FPGA] = 1};
-    return (device->compiler ? 10 : 0) + kinds[device->target.kind];
+    int last = 0;
+    const struct clnorm__quirk *row = NULL;
+    while ((row = clnorm__quirk_next(device, row)))
+        last |= row->last;
+    return (device->compiler ? 10 : 0) + (last ? 0 : kinds[device->target.kind]);
 }
 
 static size_t find_best(const struct clnorm_device *devices, size_t count)

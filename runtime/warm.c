@@ -101,6 +101,18 @@ static enum clnorm_status run_kernel(struct clnorm_context *context,
                               : clnorm__fail_call(context, code, "clEnqueueNDRangeKernel");
 }
 
+/* As clFinish, which on rusticl 22.3 returns at once. */
+static enum clnorm_status wait_for_all(struct clnorm_context *context)
+{
+    cl_event last;
+    cl_int code = clEnqueueMarkerWithWaitList(context->warm_queue, 0, NULL, &last);
+    if (code != CL_SUCCESS)
+        return clnorm__fail_call(context, code, "clEnqueueMarkerWithWaitList");
+    code = clWaitForEvents(1, &last);
+    clReleaseEvent(last);
+    return code == CL_SUCCESS ? CLNORM_OK : clnorm__fail_call(context, code, "clWaitForEvents");
+}
+
 static enum clnorm_status run_kernels(struct clnorm_context *context,
                                       const struct clnorm__program *program,
                                       const struct clnorm__step_kernels *kernels,
@@ -110,10 +122,8 @@ static enum clnorm_status run_kernels(struct clnorm_context *context,
     for (unsigned i = 0; i < CLNORM_STEP_COUNT && status == CLNORM_OK; i++)
         if (kernels->step[i].kernel)
             status = run_kernel(context, program, &kernels->step[i], (enum clnorm_step)i, values);
-    const cl_int finished = clFinish(context->warm_queue);
-    return status != CLNORM_OK || finished == CL_SUCCESS
-               ? status
-               : clnorm__fail_call(context, finished, "clFinish");
+    const enum clnorm_status finished = wait_for_all(context);
+    return status == CLNORM_OK ? finished : status;
 }
 
 enum clnorm_status clnorm__program_warm(struct clnorm_context *context,

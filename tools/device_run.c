@@ -161,12 +161,13 @@ int device_run_read(struct device_run *run, size_t index, void *data)
 
 int device_run_execute(struct device_run *run)
 {
-    cl_command_queue const queue = clnorm_context_queue(run->context);
-    const enum clnorm_status status =
-        clnorm_plan_run(run->plan, queue, &run->arguments, 0, NULL, NULL);
+    cl_event done = NULL;
+    const enum clnorm_status status = clnorm_plan_run(run->plan, clnorm_context_queue(run->context),
+                                                      &run->arguments, 0, NULL, &done);
     if (status != CLNORM_OK)
         return context_fail(run->context, status, "run");
-    const cl_int code = clFinish(queue);
+    const cl_int code = clWaitForEvents(1, &done); /* clFinish does not wait on rusticl 22.3 */
+    clReleaseEvent(done);
     return code == CL_SUCCESS
                ? DONE
                : fail(WORK_FAILED, "the run on %s failed: OpenCL error %d; try another --device",

@@ -17,11 +17,14 @@ double tune_now(void)
 static double time_run(struct device_run *run, struct clnorm_plan *plan)
 {
     cl_command_queue const queue = clnorm_context_queue(run->context);
+    cl_event done = NULL;
     const double start = tune_now();
-    if (clnorm_plan_run(plan, queue, &run->arguments, 0, NULL, NULL) != CLNORM_OK ||
-        clFinish(queue) != CL_SUCCESS)
+    if (clnorm_plan_run(plan, queue, &run->arguments, 0, NULL, &done) != CLNORM_OK)
         return -1;
-    return tune_now() - start;
+    const cl_int code = clWaitForEvents(1, &done); /* clFinish does not wait on rusticl 22.3 */
+    const double seconds = tune_now() - start;
+    clReleaseEvent(done);
+    return code == CL_SUCCESS ? seconds : -1;
 }
 
 static int by_value(const void *a, const void *b)

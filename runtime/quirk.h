@@ -1,0 +1,23 @@
+/* What OpenCL implementations are known to get wrong, and what is done about it. */
+#ifndef CLNORM_RUNTIME_QUIRK_H
+#define CLNORM_RUNTIME_QUIRK_H
+
+#include <clnorm/clnorm.h>
+
+/*
+ * A row of the table in quirk.c. tests/test_quirks.c has a minimal reproduction of each fault, and
+ * tells when a row is no longer needed.
+ */
+struct clnorm__quirk {
+    const char *name;
+    const char *platform, *device; /* what their names begin with; NULL: any */
+    const char *options;           /* for the compiler, after the others; NULL: none */
+    enum clnorm_kind kind;         /* schedules for this kind of device; AUTO: what it says it is */
+    int last;                      /* 1: the choice only where there is no other device */
+};
+
+/* The next row for a device after `row` (NULL: the first one), or NULL. */
+const struct clnorm__quirk *clnorm__quirk_next(const struct clnorm_device *device,
+                                               const struct clnorm__quirk *row);
+
+#endif
