@@ -36,6 +36,8 @@ void clnorm__emit_symbols(const struct clnorm_problem *p, const struct clnorm_sc
         {"RELU", (p->flags & CLNORM_RELU) != 0},
         {"RUNNING", (p->flags & CLNORM_RUNNING) != 0},
         {"BIASED", (p->flags & CLNORM_BIASED) != 0},
+        {"RENORM", (p->flags & CLNORM_RENORM) != 0},
+        {"OFFSET", (p->flags & (CLNORM_SHIFT | CLNORM_RENORM)) != 0},
         {"SGD", (p->flags & CLNORM_SGD) != 0},
         {"OPTIMISER", (p->flags & (CLNORM_SGD | CLNORM_ADAM)) != 0},
         {"INFER", op == CLNORM_INFER},

@@ -7,8 +7,9 @@
 
 #define PARAMETERS (CLNORM_SCALE | CLNORM_SHIFT)
 #define OPTIMISERS (CLNORM_SGD | CLNORM_ADAM)
-#define STATISTICS (CLNORM_RUNNING | CLNORM_BIASED)
+#define STATISTICS (CLNORM_RUNNING | CLNORM_BIASED | CLNORM_RENORM)
 #define OUTPUT     (CLNORM_ADD | CLNORM_RELU)
+#define GRADIENTS  (PARAMETERS | OUTPUT | OPTIMISERS)
 
 /* clang-format off */
 static const struct clnorm__traits traits[CLNORM_OPERATION_COUNT] = {
@@ -19,9 +20,9 @@ static const struct clnorm__traits traits[CLNORM_OPERATION_COUNT] = {
     [CLNORM_FORWARD] =         {"forward",        "forward.cl",  PARAMETERS | OUTPUT | STATISTICS,   0, 1, 1, 1, 4, 1},
     [CLNORM_INFER] =           {"infer",          "infer.cl",    PARAMETERS | OUTPUT,                0, 0, 0, 1, 0, 1},
     [CLNORM_BACKWARD_SUMS] =   {"backward-sums",  "backward.cl", CLNORM_RELU,                        0, 1, 1, 0, 2, 2},
-    [CLNORM_INPUT_GRADIENT] =  {"input-gradient", "backward.cl", PARAMETERS | OUTPUT | OPTIMISERS,   1, 0, 1, 1, 2, 2},
-    [CLNORM_BACKWARD] =        {"backward",       "backward.cl", PARAMETERS | OUTPUT | OPTIMISERS,   0, 1, 1, 1, 2, 2},
-    [CLNORM_BACKWARD_FROZEN] = {"backward-frozen", "backward.cl", PARAMETERS | OUTPUT | OPTIMISERS,  0, 1, 1, 1, 2, 2},
+    [CLNORM_INPUT_GRADIENT] =  {"input-gradient", "backward.cl", GRADIENTS | CLNORM_RENORM,      1, 0, 1, 1, 2, 2},
+    [CLNORM_BACKWARD] =        {"backward",       "backward.cl", GRADIENTS | CLNORM_RENORM,      0, 1, 1, 1, 2, 2},
+    [CLNORM_BACKWARD_FROZEN] = {"backward-frozen", "backward.cl", GRADIENTS,                     0, 1, 1, 1, 2, 2},
     [CLNORM_UPDATE] =          {"update",         "update.cl",   PARAMETERS | OPTIMISERS,            0, 0, 1, 0, 0, 0},
 };
 /* clang-format on */
@@ -45,7 +46,7 @@ static const struct {
 } flag_names[] = {
     {"scale", CLNORM_SCALE}, {"shift", CLNORM_SHIFT},     {"add", CLNORM_ADD},
     {"relu", CLNORM_RELU},   {"running", CLNORM_RUNNING}, {"biased", CLNORM_BIASED},
-    {"sgd", CLNORM_SGD},     {"adam", CLNORM_ADAM},
+    {"sgd", CLNORM_SGD},     {"adam", CLNORM_ADAM},       {"renorm", CLNORM_RENORM},
 };
 enum { FLAG_COUNT = sizeof flag_names / sizeof *flag_names };
 
@@ -135,9 +136,9 @@ static enum clnorm_status check_flags(const struct clnorm_problem *problem, char
 {
     const char *const operation = traits[problem->operation].name;
     const uint32_t accepted = traits[problem->operation].flags, flags = problem->flags;
-    char some[96];
+    char some[128];
     if (flags & ~accepted) {
-        char all[96];
+        char all[128];
         format_flags(flags & ~accepted, some, sizeof some);
         format_flags(accepted, all, sizeof all);
         return clnorm__invalid(message, size, "%s does not take the flags%s; it takes%s", operation,
@@ -185,7 +186,7 @@ enum clnorm_status clnorm_problem_check(const struct clnorm_problem *problem, ch
 void clnorm_problem_format(const struct clnorm_problem *problem,
                            char text[CLNORM_PROBLEM_TEXT_SIZE])
 {
-    char batch[24] = "?", spatial[24] = "?", flags[96];
+    char batch[24] = "?", spatial[24] = "?", flags[128];
     if (problem->batch != CLNORM_ANY)
         snprintf(batch, sizeof batch, "%" PRId64, problem->batch);
     if (problem->spatial != CLNORM_ANY)

@@ -4,6 +4,12 @@
 #if !FROZEN
     const real count,
 #endif
+#if RENORM
+    global const real *renorm_r, const ulong renorm_r_offset,
+#if SCALE
+    global const real *renorm_d, const ulong renorm_d_offset,
+#endif
+#endif
 #if SCALE
 #if OPTIMISER
     global real *scale, const ulong scale_offset,

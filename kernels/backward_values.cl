@@ -9,6 +9,12 @@
         mean + mean_offset, count,
 #endif
         invstd + invstd_offset,
+#if RENORM
+        renorm_r + renorm_r_offset,
+#if SCALE
+        renorm_d + renorm_d_offset,
+#endif
+#endif
 #if SCALE
         scale + scale_offset, dscale + dscale_offset,
 #endif

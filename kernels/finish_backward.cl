@@ -10,6 +10,12 @@ typedef struct {
     real count;
 #endif
     global const real *invstd;
+#if RENORM
+    global const real *renorm_r;
+#if SCALE
+    global const real *renorm_d;
+#endif
+#endif
 #if SCALE
 #if OPTIMISER
     global real *scale;
@@ -46,6 +52,14 @@ void finish_channels(
     record_store(total, r.sums, 0, chan, count);
 #else
     const wide invstd = wide_load(r.invstd + chan, count);
+#if RENORM
+    // dscale is the sum of dy * (xhat * renorm_r + renorm_d): both are constants to the gradient.
+    const wide ratio = wide_load(r.renorm_r + chan, count);
+    const wide dot = total.dot;
+#if SCALE
+    total.dot = dot * ratio + total.sum * wide_load(r.renorm_d + chan, count);
+#endif
+#endif
 #if SCALE
     const wide gain = invstd * wide_load(r.scale + chan, count);
     wide_store(total.dot, r.dscale + chan, count);
@@ -66,11 +80,19 @@ void finish_channels(
 #endif
 #endif
     global real *constants = r.constants + chan;
+#if RENORM
+    wide_store(gain * ratio, constants, count);
+#else
     wide_store(gain, constants, count);
+#endif
 #if !FROZEN
     wide_store(wide_load(r.mean + chan, count), constants + CHANNELS, count);
     wide_store(total.sum / r.count, constants + 2ul * CHANNELS, count);
+#if RENORM
+    wide_store(dot / r.count * invstd, constants + 3ul * CHANNELS, count);
+#else
     wide_store(total.dot / r.count * invstd, constants + 3ul * CHANNELS, count);
+#endif
 #endif
 #endif
 }

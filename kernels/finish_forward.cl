@@ -9,6 +9,12 @@ typedef struct {
 #if RUNNING
     global real *running_mean, *running_var;
     real momentum;
+#elif RENORM
+    global const real *running_mean, *running_var;
+#endif
+#if RENORM
+    global real *renorm_r, *renorm_d;
+    real r_max, d_max;
 #endif
 #if SCALE
     global const real *scale;
@@ -20,6 +26,14 @@ typedef struct {
     real epsilon;
 #endif
 } results;
+#if RENORM
+
+// NaN stays NaN.
+wide clip(const wide value, const wide low, const wide high)
+{
+    return value < low ? low : value > high ? high : value;
+}
+#endif
 
 // Those of `count` channels from `chan` on.
 void finish_channels(
@@ -39,6 +53,19 @@ void finish_channels(
     const wide invstd = 1 / sqrt(var + r.epsilon);
     wide_store(mean, r.mean + chan, count);
     wide_store(invstd, r.invstd + chan, count);
+#if RENORM
+    // Ioffe, "Batch renormalization: towards reducing minibatch dependence in batch-normalized
+    // models" (2017), algorithm 1; the moving averages are those from before this batch.
+    const wide moving_var = wide_load(r.running_var + chan, count) + r.epsilon;
+    const wide drift = (mean - wide_load(r.running_mean + chan, count)) + rest;
+    const wide ratio_clipped =
+        clip(sqrt((var + r.epsilon) / moving_var), (wide)(1 / r.r_max), (wide)r.r_max);
+    const wide drift_clipped = clip(drift / sqrt(moving_var), (wide)-r.d_max, (wide)r.d_max);
+    const wide ratio = total.count == 0 ? (wide)1 : ratio_clipped;
+    const wide offset = total.count == 0 ? (wide)0 : drift_clipped;
+    wide_store(ratio, r.renorm_r + chan, count);
+    wide_store(offset, r.renorm_d + chan, count);
+#endif
 #if RUNNING
 #if BIASED
     const wide kept = var;
@@ -60,9 +87,21 @@ void finish_channels(
 #else
     const wide gain = invstd;
 #endif
+#if RENORM
+    wide_store(gain * ratio, constants + 2ul * CHANNELS, count);
+    wide shift = offset;
+#if SCALE
+    shift *= wide_load(r.scale + chan, count);
+#endif
+#if SHIFT
+    shift += wide_load(r.shift + chan, count);
+#endif
+    wide_store(shift, constants + 3ul * CHANNELS, count);
+#else
     wide_store(gain, constants + 2ul * CHANNELS, count);
 #if SHIFT
     wide_store(wide_load(r.shift + chan, count), constants + 3ul * CHANNELS, count);
+#endif
 #endif
 #endif
 }

@@ -6,6 +6,13 @@
 #if RUNNING
     global real *running_mean, const ulong running_mean_offset,
     global real *running_var, const ulong running_var_offset, const real momentum,
+#elif RENORM
+    global const real *running_mean, const ulong running_mean_offset,
+    global const real *running_var, const ulong running_var_offset,
+#endif
+#if RENORM
+    global real *renorm_r, const ulong renorm_r_offset,
+    global real *renorm_d, const ulong renorm_d_offset, const real r_max, const real d_max,
 #endif
 #if SCALE
     global const real *scale, const ulong scale_offset,

@@ -34,7 +34,7 @@ typedef struct {
     wide rest;
 #endif
     wide gain;
-#if SHIFT
+#if OFFSET
     wide shift;
 #endif
 } factors;
@@ -56,7 +56,7 @@ factors factors_of(const targets t, const ulong chan, const int count)
     k.mean = wide_load(at, count);
     k.rest = wide_load(at + CHANNELS, count);
     k.gain = wide_load(at + 2ul * CHANNELS, count);
-#if SHIFT
+#if OFFSET
     k.shift = wide_load(at + 3ul * CHANNELS, count);
 #endif
 #endif
@@ -70,7 +70,7 @@ typedef struct {
     reals rest;
 #endif
     reals gain;
-#if SHIFT
+#if OFFSET
     reals shift;
 #endif
 } constants;
@@ -85,7 +85,7 @@ constants constants_load(const targets t, const ulong chan)
     k.rest = one.rest;
 #endif
     k.gain = one.gain;
-#if SHIFT
+#if OFFSET
     k.shift = one.shift;
 #endif
     return k;
@@ -99,7 +99,7 @@ typedef struct __attribute__((aligned(sizeof(reals)))) {
     real rest[TABLE];
 #endif
     real gain[TABLE];
-#if SHIFT
+#if OFFSET
     real shift[TABLE];
 #endif
 } table;
@@ -111,7 +111,7 @@ void table_set(table *of, const uint i, const factors some)
     *(loose_reals *)(of->rest + i) = some.rest;
 #endif
     *(loose_reals *)(of->gain + i) = some.gain;
-#if SHIFT
+#if OFFSET
     *(loose_reals *)(of->shift + i) = some.shift;
 #endif
 }
@@ -124,7 +124,7 @@ void table_repeat(table *of, const uint i, const uint from)
     of->rest[i] = of->rest[from];
 #endif
     of->gain[i] = of->gain[from];
-#if SHIFT
+#if OFFSET
     of->shift[i] = of->shift[from];
 #endif
 }
@@ -138,7 +138,7 @@ constants table_get(const table *of, const uint i)
     k.rest = lanes_of(of->rest + i);
 #endif
     k.gain = lanes_of(of->gain + i);
-#if SHIFT
+#if OFFSET
     k.shift = lanes_of(of->shift + i);
 #endif
     return k;
@@ -153,7 +153,7 @@ constants constants_choose(const mask_lanes which, const constants a, const cons
     k.rest = which ? a.rest : b.rest;
 #endif
     k.gain = which ? a.gain : b.gain;
-#if SHIFT
+#if OFFSET
     k.shift = which ? a.shift : b.shift;
 #endif
     return k;
@@ -172,7 +172,7 @@ reals normalise(const constants k, const reals x)
 #else
     reals y = ((x - k.mean) - k.rest) * k.gain;
 #endif
-#if SHIFT
+#if OFFSET
     y += k.shift;
 #endif
 #if ADD

@@ -71,6 +71,8 @@ void clnorm__arguments_values(const struct clnorm_problem *problem,
     set_count(values, CLNORM__SETS, own_parts ? launches->parts : extents->sets);
     set_real(values, problem, CLNORM__EPSILON, or_default(arguments->epsilon, 1e-5));
     set_real(values, problem, CLNORM__MOMENTUM, or_default(arguments->momentum, 0.1));
+    set_real(values, problem, CLNORM__R_MAX, or_default(arguments->r_max, 1));
+    set_real(values, problem, CLNORM__D_MAX, arguments->d_max);
     const double count = (double)extents->batch * (double)extents->spatial;
     set_real(values, problem, CLNORM__COUNT,
              problem->operation == CLNORM_INPUT_GRADIENT ? or_default(arguments->count, count)
@@ -103,6 +105,8 @@ static const struct {
     {"epsilon", CLNORM__EPSILON},
     {"momentum", CLNORM__MOMENTUM},
     {"count", CLNORM__COUNT},
+    {"r_max", CLNORM__R_MAX},
+    {"d_max", CLNORM__D_MAX},
     {"learning_rate", CLNORM__LEARNING_RATE},
     {"weight_decay", CLNORM__WEIGHT_DECAY},
     {"velocity_decay", CLNORM__VELOCITY_DECAY},

@@ -21,6 +21,8 @@ static enum clnorm_status check_numbers(struct clnorm_context *context,
     } checks[] = {
         {"epsilon", a->epsilon, 0, most, 1},
         {"momentum", a->momentum, 0, 1, (p->flags & CLNORM_RUNNING) != 0},
+        {"r_max", a->r_max == 0 ? 1 : a->r_max, 1, most, (p->flags & CLNORM_RENORM) != 0},
+        {"d_max", a->d_max, 0, most, (p->flags & CLNORM_RENORM) != 0},
         {"count", a->count, 0, most, p->operation == CLNORM_INPUT_GRADIENT},
         {"optimiser.learning_rate", o->learning_rate, 0, most,
          (p->flags & (CLNORM_SGD | CLNORM_ADAM)) != 0},

@@ -27,6 +27,8 @@ static const struct buffer_row {
     [CLNORM__VAR] = {"var", AT(var), PARAMETER},
     [CLNORM__RUNNING_MEAN] = {"running_mean", AT(running_mean), PARAMETER},
     [CLNORM__RUNNING_VAR] = {"running_var", AT(running_var), PARAMETER},
+    [CLNORM__RENORM_R] = {"renorm_r", AT(renorm_r), PARAMETER},
+    [CLNORM__RENORM_D] = {"renorm_d", AT(renorm_d), PARAMETER},
     [CLNORM__MOMENTS] = {"moments", AT(moments), MOMENTS},
     [CLNORM__SUMS] = {"sums", AT(sums), SUMS},
     [CLNORM__PARTS] = {"parts", AT(parts), PARTS},
@@ -82,7 +84,7 @@ static enum clnorm_use use_of_statistic(const struct clnorm_problem *p, unsigned
 {
     const enum clnorm_operation op = p->operation;
     const int made = op == CLNORM_NORMALISE || op == CLNORM_FORWARD;
-    const int frozen = op == CLNORM_BACKWARD_FROZEN;
+    const int frozen = op == CLNORM_BACKWARD_FROZEN, renorm = (p->flags & CLNORM_RENORM) != 0;
     switch (role) {
     case CLNORM__MEAN:
         if (made)
@@ -98,8 +100,15 @@ static enum clnorm_use use_of_statistic(const struct clnorm_problem *p, unsigned
     case CLNORM__PARTS:
         return only_if(op == CLNORM_MERGE || op == CLNORM_NORMALISE || op == CLNORM_INPUT_GRADIENT,
                        CLNORM_READ);
+    case CLNORM__RENORM_D:
+        if (!made && !(p->flags & CLNORM_SCALE)) /* only dscale depends on it */
+            return CLNORM_UNUSED;
+        return only_if(renorm, made ? CLNORM_WRITTEN : CLNORM_READ);
+    case CLNORM__RENORM_R: return only_if(renorm, made ? CLNORM_WRITTEN : CLNORM_READ);
     default: /* running statistics */
-        return only_if(made && (p->flags & CLNORM_RUNNING), CLNORM_READ_WRITTEN);
+        if (made && (p->flags & CLNORM_RUNNING))
+            return CLNORM_READ_WRITTEN;
+        return only_if(made && renorm, CLNORM_READ);
     }
 }
 

@@ -25,6 +25,8 @@ enum clnorm__buffer_role {
     CLNORM__VAR,
     CLNORM__RUNNING_MEAN,
     CLNORM__RUNNING_VAR,
+    CLNORM__RENORM_R,
+    CLNORM__RENORM_D,
     CLNORM__MOMENTS,
     CLNORM__SUMS,
     CLNORM__PARTS,

@@ -37,6 +37,10 @@ static const struct golden {
     {"moments_nchw_fpga", "moments nchw f32 ?x64x?", CLNORM_KIND_FPGA},
     {"merge_cpu", "merge nchw f32 ?x64x?", CLNORM_KIND_CPU},
     {"normalise_nchw_gpu", "normalise nchw f32 ?x64x? +scale +shift", CLNORM_KIND_GPU},
+    {"normalise_renorm_gpu", "normalise nchw f32 ?x64x? +scale +shift +running +renorm",
+     CLNORM_KIND_GPU},
+    {"input_gradient_renorm_gpu", "input-gradient nchw f32 ?x64x? +scale +shift +renorm",
+     CLNORM_KIND_GPU},
     {"update_adam_gpu", "update nchw f32 ?x64x? +scale +shift +adam", CLNORM_KIND_GPU},
 };
 enum { GOLDEN_COUNT = sizeof goldens / sizeof *goldens };

@@ -206,6 +206,8 @@ static void take_numbers(const struct clnorm_values *values, struct clnorm_argum
     arguments->sets = values->sets;
     arguments->epsilon = values->epsilon;
     arguments->momentum = values->momentum;
+    arguments->r_max = values->r_max;
+    arguments->d_max = values->d_max;
     arguments->count = values->count;
     arguments->optimiser = values->optimiser;
 }

@@ -12,6 +12,19 @@
  *     dshift = sum(dy)    dscale = sum(dy*xhat)    dx = scale*invstd*(dy - dshift/M -
  * xhat*dscale/M)
  *
+ * With CLNORM_RENORM, forward is that of Ioffe, "Batch Renormalization: Towards Reducing Minibatch
+ * Dependence in Batch-Normalized Models" (2017), algorithm 1: with the running statistics as they
+ * are before the batch and sigma = sqrt(running_var + epsilon),
+ *
+ *     r = clip(1/(invstd*sigma), 1/r_max, r_max)    d = clip((mean - running_mean)/sigma, -d_max, d_max)
+ *     y = (xhat*r + d)*scale + shift    dscale = sum(dy*(xhat*r + d))    dx: as above, times r
+ *
+ * r and d are constants to the gradient, and saved, since backward cannot make them again from
+ * running statistics that have moved on. Where no limit is met, y is what infer gives with the
+ * running statistics; with r_max = 1 and d_max = 0 it is plain batch normalization, bit for bit.
+ * The paper begins there, and later lets them grow to 3 and 5. Without CLNORM_RUNNING the running
+ * statistics are read only.
+ *
  * Conventions (other libraries differ; these are clnorm's):
  *   - momentum is the weight of the NEW value: running = (1 - momentum)*running + momentum*batch
  * (0.1 as in PyTorch and cuDNN; 1 minus the number in ONNX and Keras). Given at run time, so
@@ -19,7 +32,7 @@
  *   - The running variance is unbiased, M/(M-1), unless CLNORM_BIASED (ONNX, Keras) is set.
  *   - Saved statistics are mean and invstd, with the biased variance.
  *   - M = 1: variance 0, no unbiased correction. M = 0: success; running statistics unchanged;
- * moments, dscale, dshift and sums zero; mean zero and invstd 1/sqrt(epsilon).
+ * moments, dscale, dshift and sums zero; mean zero, invstd 1/sqrt(epsilon), r one and d zero.
  *   - Statistics and parameters ("parameter type") are f32 for f16, bf16 and f32 tensors, f64 for
  * f64.
  *   - A NaN or infinity affects its own channel only.
@@ -254,7 +267,10 @@ struct clnorm_arguments {
     struct clnorm_buffer mean;   /* P: out of forward and normalise, in of infer and backward */
     struct clnorm_buffer invstd; /* P: out of forward and normalise, in of backward */
     struct clnorm_buffer var;    /* P in: biased or unbiased as the caller keeps it (infer) */
-    struct clnorm_buffer running_mean, running_var; /* P in and out */
+    struct clnorm_buffer running_mean, running_var; /* P in and out; with renorm alone P in */
+    /* Renorm, P: out of forward and normalise, in of backward and input-gradient (renorm_d for
+     * dscale only) */
+    struct clnorm_buffer renorm_r, renorm_d;
     /*
      * Moments, 4*P out: count[C], mean[C], rest[C], m2[C]. The mean is the sum mean + rest, the
      * nearest float and what it lacks; m2 is the sum of squared deviations from it. The count is
@@ -278,6 +294,8 @@ struct clnorm_arguments {
     double epsilon;  /* added to the variance; 0: 1e-5. For none at all give 1e-300 */
     double momentum; /* weight of the new value in running statistics, 0 < momentum <= 1; 0: 0.1 */
     double count;    /* input-gradient: M of the whole batch the sums are of; 0: N*S */
+    double r_max;    /* renorm: limit of r and of 1/r, 1 or more; 0: 1 */
+    double d_max;    /* renorm: limit of |d|, 0 or more */
     struct clnorm_optimiser optimiser;
 };
 

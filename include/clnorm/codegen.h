@@ -95,7 +95,9 @@ enum clnorm_flag {
                                  (PyTorch, cuDNN) */
     CLNORM_SGD =
         1u << 6, /* update, backward: optimiser step by SGD with momentum and weight decay */
-    CLNORM_ADAM = 1u << 7 /* update, backward: optimiser step by Adam */
+    CLNORM_ADAM = 1u << 7,  /* update, backward: optimiser step by Adam */
+    CLNORM_RENORM = 1u << 8 /* batch renormalization: y as with the running statistics from before
+                               the batch, as far as r_max and d_max let it */
 };
 
 /* An extent known only when a plan runs; `?` in the grammar. */

@@ -4,7 +4,7 @@
 #define ONE(value)   (1u << (value))
 
 /* Which flag sets a row goes through. */
-enum flags { MOST, NONE, WITH_SGD, WITH_ADAM, ALL_LEGAL };
+enum flags { MOST, NONE, WITH_SGD, WITH_ADAM, WITH_RENORM, ALL_LEGAL };
 
 /* Whose schedules. SMALL_RESIDENT: of the CPU and the GPU in turn, so that small tiles are fused
  * and larger ones split. STREAMING: of the CPU likewise, and stored past the caches however small. */
@@ -75,6 +75,7 @@ static const struct extents small_dense[] = {{2, 1}, END};
 #define STAGED                                                                                     \
     (ONE(CLNORM_MOMENTS) | ONE(CLNORM_NORMALISE) | ONE(CLNORM_BACKWARD_SUMS) |                     \
      ONE(CLNORM_INPUT_GRADIENT))
+#define RENORMED (TRAINING | ONE(CLNORM_NORMALISE) | ONE(CLNORM_INPUT_GRADIENT))
 #define ORDINARY ONE(CLNORM_DATA_ORDINARY)
 #define NASTY    EVERY(CLNORM_DATA_EXACT)
 #define QUICK    CLNORM_EFFORT_QUICK
@@ -105,6 +106,7 @@ static const struct row rows[] = {
      WITH_SGD, BY_LIBRARY, 0, DRAWN},
     {QUICK, 5, common, ONE(CLNORM_UPDATE) | ONE(CLNORM_BACKWARD), ONE(CLNORM_NHWC), F32, ORDINARY,
      WITH_ADAM, BY_LIBRARY, 0, DRAWN},
+    {QUICK, 5, common, RENORMED, BOTH, F32, NASTY, WITH_RENORM, BY_LIBRARY, 0, DRAWN},
     {FULL, 5, fused_and_split, OPERATIONS, BOTH, DTYPES, ORDINARY, ALL_LEGAL, SMALL_RESIDENT, 0,
      DRAWN},
     {FULL, 6, fixed_even, TRAINING, ONE(CLNORM_NCHW), F32, ORDINARY, MOST, ALL_SCHEDULES, 1, DRAWN},
@@ -303,7 +305,7 @@ static void visit_flags(struct walk *const walk, const struct row *const row,
                         const struct clnorm_case one)
 {
     const uint32_t all = clnorm_operation_flags(one.problem.operation);
-    const uint32_t most = all & ~(uint32_t)(CLNORM_BIASED | OPTIMISERS);
+    const uint32_t most = all & ~(uint32_t)(CLNORM_BIASED | OPTIMISERS | CLNORM_RENORM);
     switch (row->flags) {
     case MOST:
         visit_legal(walk, row, one,
@@ -312,10 +314,12 @@ static void visit_flags(struct walk *const walk, const struct row *const row,
     case NONE: visit_legal(walk, row, one, 0); break;
     case WITH_SGD: visit_legal(walk, row, one, most | (all & CLNORM_SGD)); break;
     case WITH_ADAM: visit_legal(walk, row, one, most | (all & CLNORM_ADAM)); break;
+    case WITH_RENORM: visit_legal(walk, row, one, most | CLNORM_RENORM); break;
     case ALL_LEGAL:
         for (uint32_t flags = 0; flags <= all; flags++)
             if ((flags & ~all) == 0 &&
-                (walk->effort == CLNORM_EFFORT_EXHAUSTIVE || has_turn(&one.problem, flags)))
+                (walk->effort == CLNORM_EFFORT_EXHAUSTIVE ||
+                 (!(flags & CLNORM_RENORM) && has_turn(&one.problem, flags))))
                 visit_legal(walk, row, one, flags);
         break;
     }

@@ -218,6 +218,8 @@ static const struct plain {
     {CLNORM_SLOT_DSHIFT, 0, 1, 0},
     {CLNORM_SLOT_RUNNING_MEAN, 0, 1, 0},
     {CLNORM_SLOT_RUNNING_VAR, 1, 0.5, 1},
+    {CLNORM_SLOT_RENORM_R, 1, 0.2, 1},
+    {CLNORM_SLOT_RENORM_D, 0, 0.5, 0},
     {CLNORM_SLOT_STATE, 1, 0.5, 1},
     {CLNORM_SLOT_INVSTD, 1, 0.5,
      1}, /* frozen statistics without x; otherwise replaced by those of x */

@@ -135,6 +135,8 @@ static struct clnorm_arguments arguments_of(const struct run *const run)
         .epsilon = values->epsilon,
         .momentum = values->momentum,
         .count = values->count,
+        .r_max = values->r_max,
+        .d_max = values->d_max,
         .optimiser = values->optimiser,
     };
     for (int i = 0; i < CLNORM_SLOT_COUNT; i++) {

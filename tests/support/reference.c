@@ -132,8 +132,47 @@ static double parameter(const struct clnorm_values *const values, const enum cln
     return clnorm__reference_has(values, flag) ? values->slot[slot].data[c] : otherwise;
 }
 
+/* What renorm makes of xhat: xhat*r + d. */
+struct renorm {
+    double r, d;
+};
+
+/* NaN stays NaN. */
+static double clip(const double value, const double low, const double high)
+{
+    return value < low ? low : value > high ? high : value;
+}
+
+/* From the running statistics as they are before put_running. */
+static struct renorm put_renorm(struct clnorm_values *const values, const int64_t c,
+                                const struct moments moments)
+{
+    struct renorm by = {.r = 1};
+    if (!clnorm__reference_has(values, CLNORM_RENORM))
+        return by;
+    const double unit = clnorm_reference_unit(values->problem.dtype), var = variance_of(moments);
+    const double mean = (double)moments.mean;
+    const double moving_mean = values->slot[CLNORM_SLOT_RUNNING_MEAN].data[c];
+    const double moving_var = values->slot[CLNORM_SLOT_RUNNING_VAR].data[c] + values->epsilon;
+    if (moments.count > 0) {
+        by.r = clip(sqrt((var + values->epsilon) / moving_var), 1 / values->r_max, values->r_max);
+        by.d = clip((double)(moments.mean - moving_mean) / sqrt(moving_var), -values->d_max,
+                    values->d_max);
+        if (!isfinite(mean)) /* nothing to clip to: y is NaN, too */
+            by.d = (double)NAN;
+    }
+    clnorm__reference_put(values, CLNORM_SLOT_RENORM_R, (size_t)c, by.r,
+                          by.r * unit * var / (var + values->epsilon) / 2 +
+                              4 * clnorm__reference_ulp(values, by.r));
+    clnorm__reference_put(values, CLNORM_SLOT_RENORM_D, (size_t)c, by.d,
+                          (unit * sqrt(var) + clnorm__reference_ulp(values, fabs(mean))) /
+                                  sqrt(moving_var) +
+                              4 * clnorm__reference_ulp(values, by.d));
+    return by;
+}
+
 static void put_outputs(struct clnorm_values *const values, const int64_t c, const long double mean,
-                        const double invstd)
+                        const double invstd, const struct renorm by)
 {
     const double unit = clnorm_reference_unit(values->problem.dtype);
     const double scale = parameter(values, CLNORM_SLOT_SCALE, CLNORM_SCALE, c, 1);
@@ -141,8 +180,8 @@ static void put_outputs(struct clnorm_values *const values, const int64_t c, con
     for (int64_t n = 0; n < values->batch; n++)
         for (int64_t s = 0; s < values->spatial; s++) {
             const size_t i = clnorm_values_offset(values, n, c, s);
-            double y =
-                (double)(values->slot[CLNORM_SLOT_X].data[i] - mean) * invstd * scale + shift;
+            const double xhat = (double)(values->slot[CLNORM_SLOT_X].data[i] - mean) * invstd;
+            double y = (xhat * by.r + by.d) * scale + shift;
             if (clnorm__reference_has(values, CLNORM_ADD))
                 y += values->slot[CLNORM_SLOT_ADD].data[i];
             if (clnorm__reference_has(values, CLNORM_RELU) && y <= 0)
@@ -162,8 +201,9 @@ static void forward_with(struct clnorm_values *const values, const int64_t c,
     clnorm__reference_put(values, CLNORM_SLOT_INVSTD, (size_t)c, invstd,
                           invstd * unit * var / (var + values->epsilon) / 2 +
                               4 * clnorm__reference_ulp(values, invstd));
+    const struct renorm by = put_renorm(values, c, moments);
     put_running(values, c, moments);
-    put_outputs(values, c, moments.mean, invstd);
+    put_outputs(values, c, moments.mean, invstd, by);
 }
 
 static void moments_step(struct clnorm_values *const values, const int64_t c)
@@ -189,7 +229,8 @@ static void forward_step(struct clnorm_values *const values, const int64_t c)
 static void infer_step(struct clnorm_values *const values, const int64_t c)
 {
     const double var = values->slot[CLNORM_SLOT_VAR].data[c];
-    put_outputs(values, c, values->slot[CLNORM_SLOT_MEAN].data[c], 1 / sqrt(var + values->epsilon));
+    put_outputs(values, c, values->slot[CLNORM_SLOT_MEAN].data[c], 1 / sqrt(var + values->epsilon),
+                (struct renorm){.r = 1});
 }
 
 static void update_step(struct clnorm_values *const values, const int64_t c)

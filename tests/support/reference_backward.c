@@ -88,13 +88,19 @@ static void backward_with(struct clnorm_values *const values, const int64_t c,
     const double unit = clnorm_reference_unit(values->problem.dtype);
     const double scale =
         clnorm__reference_has(values, CLNORM_SCALE) ? values->slot[CLNORM_SLOT_SCALE].data[c] : 1;
-    const struct clnorm__gradient dscale = {(double)sums.dy_xhat,
-                                            unit * (double)sums.absolute_dy_xhat};
+    const int renorm = clnorm__reference_has(values, CLNORM_RENORM);
+    const double r = renorm ? values->slot[CLNORM_SLOT_RENORM_R].data[c] : 1;
+    const double d = renorm && values->slot[CLNORM_SLOT_RENORM_D].data
+                         ? values->slot[CLNORM_SLOT_RENORM_D].data[c]
+                         : 0;
+    const struct clnorm__gradient dscale = {
+        (double)(r * sums.dy_xhat + d * sums.dy),
+        unit * (double)(fabs(r) * sums.absolute_dy_xhat + fabs(d) * sums.absolute_dy)};
     const struct clnorm__gradient dshift = {(double)sums.dy, unit * (double)sums.absolute_dy};
-    struct slope slope = {.factor = scale * values->slot[CLNORM_SLOT_INVSTD].data[c]};
+    struct slope slope = {.factor = r * scale * values->slot[CLNORM_SLOT_INVSTD].data[c]};
     if (values->problem.operation != CLNORM_BACKWARD_FROZEN && count > 0) {
         slope.a = dshift.value / count;
-        slope.b = dscale.value / count;
+        slope.b = (double)sums.dy_xhat / count;
         slope.absolute_a = (double)sums.absolute_dy / count;
         slope.absolute_b = (double)sums.absolute_dy_xhat / count;
     }

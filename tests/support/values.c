@@ -26,6 +26,8 @@ const struct clnorm_slot_row clnorm_slots[CLNORM_SLOT_COUNT] = {
     [CLNORM_SLOT_VAR] = SLOT(var, 0),
     [CLNORM_SLOT_RUNNING_MEAN] = SLOT(running_mean, 0),
     [CLNORM_SLOT_RUNNING_VAR] = SLOT(running_var, 0),
+    [CLNORM_SLOT_RENORM_R] = SLOT(renorm_r, 0),
+    [CLNORM_SLOT_RENORM_D] = SLOT(renorm_d, 0),
     [CLNORM_SLOT_MOMENTS] = SLOT(moments, 0),
     [CLNORM_SLOT_SUMS] = SLOT(sums, 0),
     [CLNORM_SLOT_PARTS] = SLOT(parts, 0),
@@ -63,6 +65,8 @@ enum clnorm_status clnorm_values_create(struct clnorm_values *const values,
         .sets = sets,
         .epsilon = 1e-5,
         .momentum = 0.1,
+        .r_max = 1.5,
+        .d_max = 1,
         .optimiser = {.learning_rate = 0.05,
                       .weight_decay = 0.01,
                       .momentum = 0.9,
@@ -91,6 +95,8 @@ enum clnorm_status clnorm_values_copy(struct clnorm_values *const copy,
     copy->epsilon = values->epsilon;
     copy->momentum = values->momentum;
     copy->count = values->count;
+    copy->r_max = values->r_max;
+    copy->d_max = values->d_max;
     copy->optimiser = values->optimiser;
     for (int i = 0; i < CLNORM_SLOT_COUNT; i++) {
         const struct clnorm_slot_values *const slot = &values->slot[i];

@@ -24,6 +24,8 @@ enum clnorm_slot {
     CLNORM_SLOT_VAR,
     CLNORM_SLOT_RUNNING_MEAN,
     CLNORM_SLOT_RUNNING_VAR,
+    CLNORM_SLOT_RENORM_R,
+    CLNORM_SLOT_RENORM_D,
     CLNORM_SLOT_MOMENTS,
     CLNORM_SLOT_SUMS,
     CLNORM_SLOT_PARTS,
@@ -51,14 +53,15 @@ struct clnorm_slot_values {
 struct clnorm_values {
     struct clnorm_problem problem;
     int64_t batch, spatial, sets;
-    double epsilon, momentum, count;
+    double epsilon, momentum, count, r_max, d_max;
     struct clnorm_optimiser optimiser;
     struct clnorm_slot_values slot[CLNORM_SLOT_COUNT];
 };
 
 /*
  * Zeroed values for a problem with these extents. CLNORM_OUT_OF_MEMORY leaves *values empty.
- * Numbers: epsilon 1e-5, momentum 0.1, an ordinary optimiser; change them before the data are used.
+ * Numbers: epsilon 1e-5, momentum 0.1, r_max 1.5 and d_max 1, so that some channels are clipped and
+ * some are not, an ordinary optimiser; change them before the data are used.
  */
 enum clnorm_status clnorm_values_create(struct clnorm_values *values,
                                         const struct clnorm_problem *problem, int64_t batch,
