@@ -10,7 +10,8 @@
 #define LONG_ROW 32768
 /* Channels first: rows taken at a time at most, each with a tally of its own. */
 #define MOST_ROWS 16
-/* Channels last: tiles narrower than this use too little of what a cache fetches, in bytes. */
+/* Tiles whose runs are shorter use too little of what a cache fetches, and share lines with those of
+ * other compute units, in bytes. */
 #define LEAST_WIDTH 1024
 /* Columns of a table that has the channels more than once: fewer would mean short loops. */
 #define LEAST_CIRCLE 256
@@ -19,9 +20,6 @@
 #define LEAST_AHEAD       8
 /* Mapping parts need no merging: so many for each that a reduction would have. */
 #define MAP_PARTS 4
-/* Shorter runs, in bytes, are stored through the caches: the line at either end of a run is another
- * run's too, and past the caches a part of a line costs more than a whole one. */
-#define LEAST_STREAM 256
 /* A schedule aims for so many parts for each compute unit. */
 #define PARTS_PER_UNIT 4
 
@@ -206,10 +204,11 @@ static uint64_t fused_tile(const struct work *work)
 
 /* ---- Fused or split ---- */
 
+/* Whether a tile's runs are long enough for compute units not to write to each other's lines. */
 static int is_wide(const struct work *work, uint64_t tile)
 {
-    return work->first || !work->serial || tile == work->channels ||
-           tile * work->element >= LEAST_WIDTH;
+    const uint64_t run = tile * (work->first ? work->spatial : 1) * work->element;
+    return !work->serial || tile == work->channels || run >= LEAST_WIDTH;
 }
 
 int clnorm__is_fused(const struct clnorm_problem *problem, const struct clnorm_schedule *schedule,
@@ -351,14 +350,6 @@ static uint64_t mapped_bytes(const struct work *work)
     return positions(work) * work->channels * work->element * tensors;
 }
 
-/* Bytes that follow each other in a tile of the launch that maps. */
-static uint64_t mapped_run(const struct work *work, const struct clnorm_launch *launch)
-{
-    const uint64_t whole = work->first ? launch->spatial_step : 1;
-    return launch->tile == work->channels && !work->first ? UINT64_MAX
-                                                          : launch->tile * whole * work->element;
-}
-
 struct clnorm_launches clnorm_launches_plan(const struct clnorm_problem *problem,
                                             const struct clnorm_schedule *schedule, uint64_t batch,
                                             uint64_t spatial)
@@ -369,14 +360,13 @@ struct clnorm_launches clnorm_launches_plan(const struct clnorm_problem *problem
     const int fused = clnorm__is_fused(problem, schedule, batch, spatial);
     /* Stores through the caches would push out what a fused launch keeps there for itself. */
     const uint64_t stream = fused ? schedule->stream / 2 : schedule->stream;
+    plan.past = schedule->stream > 0 && mapped_bytes(&work) >= stream;
     if (fused) {
         plan.parts = work.spread;
         plan.launch[plan.count++] = launch_tiles(&work, CLNORM_STEP_FUSED);
     } else {
         plan_split(&work, &plan);
     }
-    plan.past = schedule->stream > 0 && mapped_bytes(&work) >= stream && plan.count > 0 &&
-                mapped_run(&work, &plan.launch[plan.count - 1]) >= LEAST_STREAM;
     const uint64_t channels = (uint64_t)problem->channels;
     const uint64_t constants = traits.finishes && traits.maps ? 4 * channels : 0;
     const uint64_t sums = traits.reduces ? traits.planes * channels : 0;

@@ -54,7 +54,7 @@ static const struct extents short_known[] = {{1, 3}, {4, 7}, {3, 15}, {2, 33}, E
  * a vector, with 300 more than a tile. */
 static const struct extents small_planes[] = {{17, 3}, {33, 5}, {70, 20}, END};
 static const struct extents small_plane[] = {{19, 9}, END};
-static const struct extents tiny_plane[] = {{16, 3}, END};
+static const struct extents tiny_plane[] = {{18, 2}, END};
 /* Parts of which the last is a ragged one. */
 static const struct extents ragged_images[] = {{50, 49}, {1, 5}, {67, 6}, {1, 12301}, END};
 static const struct extents ragged_rows[] = {{3, 2051}, {1, 1}, {1, 3}, {2, 77}, END};
@@ -145,8 +145,7 @@ static const struct row rows[] = {
     {FULL, 1025, few_rows, WHOLE, ONE(CLNORM_NHWC), F32, NASTY, MOST, BY_LIBRARY, 0, EACH},
     {FULL, 1500, few_rows, TRAINING, ONE(CLNORM_NHWC), F32, ORDINARY, MOST, STREAMING, 0, EACH},
     {FULL, 2049, few_rows, WHOLE, BOTH, F32, ORDINARY, MOST, STREAMING, 0, EACH},
-    {SMALL, 3, tiny_plane, TRAINING, ONE(CLNORM_NCHW), F32, ORDINARY, MOST, ALL_SCHEDULES, 1,
-     DRAWN},
+    {SMALL, 3, tiny_plane, TRAINING, ONE(CLNORM_NCHW), F32, ORDINARY, MOST, STREAMING, 1, DRAWN},
     {FULL, 2, small_planes, WHOLE, ONE(CLNORM_NCHW), F32, NASTY, MOST, STREAMING, 1, EACH},
     {FULL, 21, small_plane, OPERATIONS, ONE(CLNORM_NCHW), DTYPES, NASTY, MOST, BY_LIBRARY, 1,
      DRAWN},
