@@ -1,7 +1,7 @@
 /*
  * libFuzzer on the .npy reader, once as header text and once as a file that comes through a pipe:
  *     clang -g -fsanitize=fuzzer,address,undefined -Iinclude -Itools tests/fuzz_npy.c tools/npy.c
- * -o fuzz_npy
+ *         tools/npy_file.c -o fuzz_npy
  *     ./fuzz_npy -max_total_time=60
  */
 #define _POSIX_C_SOURCE 200809L

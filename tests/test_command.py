@@ -223,6 +223,61 @@ class Numbers(CommandTest):
                 expected = infer64(x, vectors["m"], vectors["v"], layout, vectors["g"], vectors["b"], add, True)
                 self.assert_within(self.load("y.npy", dtype, shape), expected, y_tolerance(expected, dtype))
 
+    def statistics_of(self, arrays, layout):
+        """Rows count, mean, m2 over all arrays in f64, each channel's values put together."""
+        axes = [channel_axis(layout, a.ndim) for a in arrays]
+        values = np.concatenate([np.moveaxis(a.astype(np.float64), axis, 0).reshape(a.shape[axis], -1)
+                                 for a, axis in zip(arrays, axes)], axis=1)
+        return np.stack([np.full(len(values), values.shape[1]), values.mean(axis=1), values.var(axis=1) * values.shape[1]])
+
+    def check_statistics_file(self, name, expected, relative=1e-5):
+        found = self.load(name, np.float64, expected.shape)
+        np.testing.assert_array_equal(found[0], expected[0])
+        self.assert_within(found[1], expected[1], relative * (np.abs(expected[1]) + np.sqrt(expected[2] / expected[0])))
+        self.assert_within(found[2], expected[2], relative * expected[2])
+
+    def test_moments(self):
+        """Any number of arrays of any rank, dtype and batch; in one go, in batches, continued and merged."""
+        for layout in SHAPES:
+            with self.subTest(layout=layout):
+                arrays = [RANDOM.normal(3, 2, shape).astype(dtype)
+                          for shape, dtype in zip(SHAPES["nchw"], [np.float32, np.float16, np.float64, np.float32])]
+                arrays = arrays if layout == "nchw" else [np.ascontiguousarray(np.moveaxis(a, 1, -1)) for a in arrays]
+                names = [self.save(f"x{i}.npy", array) for i, array in enumerate(arrays)]
+                expected = self.statistics_of(arrays, layout)
+                self.run_ok("moments", *names, "-o", "s.npy", "--layout", layout)
+                self.check_statistics_file("s.npy", expected)
+                self.run_ok("moments", *names, "-o", "t.npy", "--layout", layout, "--batch", "2", "--device", "0")
+                self.check_statistics_file("t.npy", expected)
+                self.run_ok("moments", *names[1:3], "-o", "old.npy", "--layout", layout)
+                self.run_ok("moments", "-", names[3], "-o", "old.npy", "--layout", layout, "--merge-with", "old.npy",
+                            "--batch=1", stdin=npy_bytes(arrays[0]))
+                self.check_statistics_file("old.npy", expected)
+                self.run_ok("moments", "--saved", "s.npy", "t.npy", "old.npy", "-o", "three.npy")
+                self.check_statistics_file("three.npy", self.statistics_of(3 * arrays, layout))
+
+    def test_moments_of_hardly_anything(self):
+        x = self.save("x.npy", np.array([[[4, np.nan]], [[4, 1]]], "f4").reshape(2, 2))
+        self.run_ok("moments", x, "-o", "s.npy")
+        count, mean, m2 = np.load(self.path("s.npy"))
+        np.testing.assert_array_equal([count, mean, m2], [[2, 2], [4, np.nan], [0, np.nan]])
+        self.save("none.npy", np.zeros((0, 2, 3), "f8"))
+        self.run_ok("moments", "none.npy", "none.npy", "-o", "s.npy")
+        np.testing.assert_array_equal(np.load(self.path("s.npy")), np.zeros((3, 2)))
+        self.run_ok("moments", "--saved", "s.npy", "-o", "-", OCL_ICD_VENDORS="/nonexistent")  # needs no device
+
+    def test_infer_with_statistics(self):
+        for layout, shape, dtype, parameter in combinations():
+            with self.subTest(layout=layout, shape=shape, dtype=dtype.__name__):
+                x = RANDOM.normal(3, 2, shape).astype(dtype)
+                name = self.save("x.npy", x)
+                self.run_ok("moments", name, "-o", "s.npy", "--layout", layout)
+                count, mean, m2 = np.load(self.path("s.npy"))
+                for options, var in [([], m2 / (count - 1)), (["--biased"], m2 / count)]:
+                    self.run_ok("infer", name, "-o", "y.npy", "--layout", layout, "--statistics", "s.npy", *options)
+                    expected = infer64(x, mean.astype(parameter), var.astype(parameter), layout)
+                    self.assert_within(self.load("y.npy", dtype, shape), expected, y_tolerance(expected, dtype))
+
     def check_backward(self, x, dy, layout, parameter, options, **given):
         outputs = ["--dscale", "dscale.npy", "--dshift", "dshift.npy", "--dadd", "dadd.npy"]
         if given.get("frozen"):
@@ -352,6 +407,35 @@ class WrongFiles(CommandTest):
                     "--invstd", "c.npy", "--dscale", "ds.out")
         self.refuse("--var: four.npy", "infer", "x.npy", "-o", "y.out", "--mean", "c.npy", "--var", "four.npy")
 
+    def test_statistics(self):
+        infer = ["infer", "x.npy", "-o", "y.out", "--statistics"]
+        moments = ["moments", "x.npy", "-o", "s.out"]
+        good = np.array([[2, 2, 2], [1, 1, 1], [0, 1, 2]], "f8")
+        self.save("four.npy", np.zeros((3, 4)))
+        self.refuse("--statistics: four.npy is of 4 channels", *infer, "four.npy")
+        self.refuse("x.npy has 3 channels", *moments, "--merge-with", "four.npy")
+        for says, array in [("three rows", good.astype("f4")), ("three rows", good[:2]), ("three rows", good[0]),
+                            ("channel 1", good * [[1, -1, 1], [1, 1, 1], [1, 1, 1]]),
+                            ("channel 2", good * [[1, 1, np.nan], [1, 1, 1], [1, 1, 1]]),
+                            ("channel 2", good * [[1, 1, 1], [1, 1, 1], [1, 1, -1]]),
+                            ("channel 0", good * [[0, 1, 1], [1, 1, 1], [1, 1, 1]]),
+                            ("channels", np.zeros((3, 0)))]:
+            self.save("bad.npy", array)
+            self.refuse("--statistics: bad.npy", *infer, "bad.npy")
+            self.refuse(says, *infer, "bad.npy")
+            self.refuse(says, *moments, "--merge-with", "bad.npy")
+            self.refuse(says, "moments", "--saved", "bad.npy", "-o", "s.out")
+        self.save("wide.npy", np.zeros((2, 4, 3), "f4"))
+        self.refuse("wide.npy has 4 channels (nchw), and what came before has 3", "moments", "x.npy", "wide.npy", "-o",
+                    "s.out")
+        self.refuse("wide.npy has 3 channels (nhwc), and what came before has 4", "moments", "x.npy", "wide.npy", "-o",
+                    "s.out", "--layout", "nhwc")
+        self.refuse("No such file", "moments", "x.npy", "missing.npy", "-o", "s.out")
+        for content, says in [(npy_bytes(self.x)[:-1], "holds 95 bytes"), (npy_bytes(self.x) + b"\0", "more than the 96"),
+                              (npy_bytes(self.x[0, 0]), "1 axes"), (b"", "not a .npy")]:
+            self.refuse(says, "moments", "-", "-o", "s.out", stdin=content)
+            self.refuse(says, "moments", "x.npy", "-", "-o", "s.out", "--batch", "1", stdin=content)
+
     def test_all_outputs_or_none(self):
         forward = ["forward", "x.npy", "-o", "y.out"]
         self.refuse("No such file", *forward, "--save-mean", "missing/m.out")
@@ -416,8 +500,18 @@ class WrongFiles(CommandTest):
             ("--new-running-mean needs", [*forward, "--new-running-mean", "m.out"]),
             ("--biased needs", [*forward, "--biased"]),
             ("standard input", ["forward", "-", "-o", "y.out", "--scale", "-"]),
-            ("--mean is missing", ["infer", "x.npy", "-o", "y.out", "--var", "c.npy"]),
-            ("--var is missing", ["infer", "x.npy", "-o", "y.out", "--mean", "c.npy"]),
+            ("--var needs --mean", ["infer", "x.npy", "-o", "y.out", "--var", "c.npy"]),
+            ("--mean needs --var", ["infer", "x.npy", "-o", "y.out", "--mean", "c.npy"]),
+            ("either --mean and --var", ["infer", "x.npy", "-o", "y.out"]),
+            ("either --mean and --var", ["infer", "x.npy", "-o", "y.out", "--mean", "c.npy", "--var", "c.npy",
+                                         "--statistics", "c.npy"]),
+            ("--biased needs --statistics", ["infer", "x.npy", "-o", "y.out", "--mean", "c.npy", "--var", "c.npy",
+                                             "--biased"]),
+            ("X.npy... is missing", ["moments", "-o", "s.out"]),
+            ("-o is missing", ["moments", "x.npy"]),
+            ("--batch: '0'", ["moments", "x.npy", "-o", "s.out", "--batch", "0"]),
+            ("standard input ('-') is given twice", ["moments", "-", "-", "-o", "s.out"]),
+            ("standard input ('-') is given twice", ["moments", "-", "-o", "s.out", "--merge-with", "-"]),
             ("DY.npy is missing", ["backward", "x.npy", "-o", "dx.out"]),
             ("--invstd is missing", backward[:-2]),
             ("--relu needs --y", [*backward, "--relu"]),
@@ -460,7 +554,7 @@ KERNEL = r"(?m)^kernel "
 
 class OtherCommands(CommandTest):
     def test_help_and_version(self):
-        commands = ["devices", "emit", "forward", "infer", "backward", "check", "bench", "compile", "bundle", "cache"]
+        commands = ["devices", "emit", "forward", "infer", "backward", "moments", "check", "bench", "compile", "bundle", "cache"]
         overall = self.run_ok("--help").decode()
         self.assertRegex(self.run_ok("--version").decode(), r"^clnorm \d+\.\d+\.\d+\n$")
         for name in commands:

@@ -21,7 +21,7 @@ prefix=$work/prefix
 library=$(find "$prefix" -name libclnorm.so)
 [ -n "$library" ] || fail "no libclnorm.so (a static build is not what this test is for)"
 libdir=$(dirname "$library")
-for file in include/clnorm/clnorm.h include/clnorm/codegen.h; do
+for file in include/clnorm/clnorm.h include/clnorm/codegen.h include/clnorm/moments.h; do
     [ -f "$prefix/$file" ] || fail "$file is not installed"
 done
 

@@ -1,20 +1,16 @@
-#define _POSIX_C_SOURCE 200809L
 #include "arrays.h"
 
 #include "device_run.h"
+#include "inputs.h"
 #include "message.h"
-#include "npy.h"
 #include "outputs.h"
 #include "parameters.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <float.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 struct array_job {
     const struct array_file *files;
@@ -58,48 +54,23 @@ static const char *shape_text(const struct npy_header *header, char text[128])
 
 static int load_file(struct array_job *job, size_t row)
 {
-    char message[NPY_MESSAGE_SIZE];
-    const char *const path = path_of(job, row);
-    const int standard = strcmp(path, "-") == 0;
-    const int file = standard ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
-    if (file < 0)
-        return fail(WORK_FAILED, "%s: cannot read '%s': %s", job->files[row].option, path,
-                    strerror(errno));
-    const bool good = npy_read(file, &job->inputs[row], message);
-    if (!standard)
-        close(file);
-    return good ? DONE
-                : fail(WORK_FAILED, "%s: %s %s", job->files[row].option,
-                       standard ? "standard input" : path, message);
+    return input_read(job->files[row].option, path_of(job, row), &job->inputs[row]);
 }
 
 /* The problem is that of x: the first row. */
 static int take_shape(struct array_job *job, enum clnorm_operation operation, uint32_t flags)
 {
-    char message[256];
-    const struct npy_header *const x = &job->inputs[0].header;
-    if (x->rank < 2)
-        return fail(WORK_FAILED,
-                    "%s: %s has %u axes; it needs two or more, batch and channels among them",
-                    job->files[0].option, path_of(job, 0), x->rank);
-    const unsigned channel = job->settings->layout == CLNORM_NCHW ? 1 : x->rank - 1;
-    job->batch = x->shape[0];
-    job->spatial = 1;
-    for (unsigned axis = 1; axis < x->rank; axis++)
-        job->spatial *= axis == channel ? 1 : x->shape[axis];
-    job->problem = (struct clnorm_problem){
-        .operation = operation,
-        .layout = (enum clnorm_layout)job->settings->layout,
-        .dtype = x->dtype,
-        .batch = CLNORM_ANY,
-        .channels = (int64_t)x->shape[channel],
-        .spatial = CLNORM_ANY,
-        .flags = flags,
-    };
+    struct input_shape shape;
     for (size_t row = 0; row < job->count; row++)
-        job->problem.flags |= path_of(job, row) ? job->files[row].flag : 0;
-    if (clnorm_problem_check(&job->problem, message, sizeof message) != CLNORM_OK)
-        return fail(WORK_FAILED, "%s: %s: %s", job->files[0].option, path_of(job, 0), message);
+        flags |= path_of(job, row) ? job->files[row].flag : 0;
+    const int status =
+        input_shape(job->files[0].option, path_of(job, 0), &job->inputs[0].header, operation, flags,
+                    (enum clnorm_layout)job->settings->layout, &shape);
+    if (status != DONE)
+        return status;
+    job->problem = shape.problem;
+    job->batch = shape.batch;
+    job->spatial = shape.spatial;
     return DONE;
 }
 
@@ -144,19 +115,66 @@ static int check_parameters(struct array_job *job, size_t row)
     return DONE;
 }
 
+/* What the file of statistics says of the channels, where mean and variance would come from files
+ * of their own. */
+static int fill_statistics(struct array_job *job, size_t row, const struct clnorm_moments *moments)
+{
+    const uint32_t flags = job->settings->biased ? CLNORM_BIASED : 0;
+    const size_t bytes = (size_t)moments->channels * sizeof(double);
+    for (size_t i = 0; i < job->count; i++) {
+        struct npy_array *const array = &job->inputs[i];
+        const int mean = strcmp(job->files[i].buffer, "mean") == 0;
+        if (i == row || (!mean && strcmp(job->files[i].buffer, "var") != 0))
+            continue;
+        const uint64_t channels = (uint64_t)moments->channels;
+        *array = (struct npy_array){{CLNORM_F64, 1, {channels}, channels}, malloc(bytes), bytes};
+        if (!array->data)
+            return fail(WORK_FAILED, "%s: out of memory", job->files[row].option);
+        clnorm_moments_statistics(moments, flags, mean ? array->data : NULL,
+                                  mean ? NULL : array->data);
+        if (!parameters_convert(array, parameter_type(job)))
+            return fail(WORK_FAILED, "%s: out of memory", job->files[row].option);
+    }
+    return DONE;
+}
+
+static int load_statistics(struct array_job *job, size_t row)
+{
+    struct clnorm_moments moments;
+    int status = statistics_read(job->files[row].option, path_of(job, row), &moments);
+    if (status != DONE)
+        return status;
+    if (moments.channels == job->problem.channels)
+        status = fill_statistics(job, row, &moments);
+    else
+        status =
+            fail(WORK_FAILED,
+                 "%s: %s is of %" PRId64 " channels, and %s (%s) has %" PRId64
+                 "; they must agree (see --layout)",
+                 job->files[row].option, path_of(job, row), moments.channels, job->files[0].option,
+                 clnorm_layout_name(job->problem.layout), job->problem.channels);
+    clnorm_moments_free(&moments);
+    return status;
+}
+
+static int load_other(struct array_job *job, size_t row)
+{
+    if (job->files[row].role == STATISTICS_IN)
+        return load_statistics(job, row);
+    const int status = load_file(job, row);
+    if (status != DONE)
+        return status;
+    return job->files[row].role == TENSOR_IN ? check_tensor(job, row) : check_parameters(job, row);
+}
+
 static int load_inputs(struct array_job *job, enum clnorm_operation operation, uint32_t flags)
 {
     int status = load_file(job, 0);
     if (status == DONE)
         status = take_shape(job, operation, flags);
-    for (size_t row = 1; status == DONE && row < job->count; row++) {
-        if (is_output(&job->files[row]) || !path_of(job, row))
-            continue;
-        status = load_file(job, row);
-        if (status == DONE)
-            status = job->files[row].role == TENSOR_IN ? check_tensor(job, row)
-                                                       : check_parameters(job, row);
-    }
+    for (size_t row = 1; status == DONE && row < job->count; row++)
+        if (!is_output(&job->files[row]) && path_of(job, row))
+            status = load_other(job, row);
     return status;
 }
 

@@ -12,6 +12,7 @@ struct array_settings {
     const char *x, *dy, *y, *add;                    /* tensors read */
     const char *output, *dadd;                       /* tensors written: y or dx, and dadd */
     const char *scale, *shift, *mean, *invstd, *var; /* parameters read */
+    const char *statistics;                          /* moments read, in place of mean and var */
     const char *running_mean, *running_var;
     const char *save_mean, *save_invstd; /* parameters written */
     const char *new_running_mean, *new_running_var;
@@ -23,7 +24,8 @@ struct array_settings {
 
 struct array_settings array_settings_default(void);
 
-enum array_role { TENSOR_IN, PARAMETER_IN, TENSOR_OUT, PARAMETER_OUT };
+/* STATISTICS_IN: what 'clnorm moments' keeps; it stands for the rows of mean and var. */
+enum array_role { TENSOR_IN, PARAMETER_IN, STATISTICS_IN, TENSOR_OUT, PARAMETER_OUT };
 
 /* One file of a command. The first row is x, whose shape and dtype all others follow. */
 struct array_file {

@@ -9,6 +9,7 @@ extern const struct command command_emit;
 extern const struct command command_forward;
 extern const struct command command_infer;
 extern const struct command command_backward;
+extern const struct command command_moments;
 extern const struct command command_check;
 extern const struct command command_bench;
 extern const struct command command_tune;

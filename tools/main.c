@@ -11,9 +11,9 @@
 #include <string.h>
 
 static const struct command *const commands[] = {
-    &command_devices,  &command_emit,   &command_forward, &command_infer,
-    &command_backward, &command_check,  &command_bench,   &command_tune,
-    &command_compile,  &command_bundle, &command_cache,
+    &command_devices,  &command_emit,    &command_forward, &command_infer,
+    &command_backward, &command_moments, &command_check,   &command_bench,
+    &command_tune,     &command_compile, &command_bundle,  &command_cache,
 };
 
 static int print_help(void)

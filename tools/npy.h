@@ -47,6 +47,23 @@ bool npy_parse(const char *text, size_t length, struct npy_header *header,
  */
 bool npy_read(int file, struct npy_array *array, char message[NPY_MESSAGE_SIZE]);
 
+/* An array that is read a piece at a time. */
+struct npy_stream {
+    int file;
+    struct npy_header header;
+    uint64_t bytes, done; /* of data: in all, and read so far */
+    bool sized;           /* the file is known to hold that many, no more and no fewer */
+};
+
+/*
+ * Reads what comes before the data; then npy_next reads the next `size` bytes of it, in all no more
+ * than `bytes`, and npy_end makes sure that nothing comes after the last. The descriptor stays the
+ * caller's. On failure they return false with a line in message.
+ */
+bool npy_open(int file, struct npy_stream *stream, char message[NPY_MESSAGE_SIZE]);
+bool npy_next(struct npy_stream *stream, void *data, size_t size, char message[NPY_MESSAGE_SIZE]);
+bool npy_end(struct npy_stream *stream, char message[NPY_MESSAGE_SIZE]);
+
 /* Frees the data and empties the struct. */
 void npy_free(struct npy_array *array);
 
