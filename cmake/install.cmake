@@ -26,6 +26,16 @@ write_basic_package_version_file(${PROJECT_BINARY_DIR}/clnorm-config-version.cma
 install(FILES ${PROJECT_BINARY_DIR}/clnorm-config.cmake ${PROJECT_BINARY_DIR}/clnorm-config-version.cmake
     DESTINATION ${package_dir})
 
+# The component `mpi`.
+if(TARGET clnorm_mpi)
+    install(TARGETS clnorm_mpi EXPORT clnorm-mpi-targets
+        LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
+        ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}
+        INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+    install(FILES ${PROJECT_SOURCE_DIR}/include/clnorm/mpi.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/clnorm)
+    install(EXPORT clnorm-mpi-targets NAMESPACE clnorm:: DESTINATION ${package_dir})
+endif()
+
 # Paths in the pkg-config file are relative to the file itself, so that the tree may be moved.
 set(pkgconfig_dir ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 file(RELATIVE_PATH pkgconfig_to_prefix ${CMAKE_INSTALL_PREFIX}/${pkgconfig_dir} ${CMAKE_INSTALL_PREFIX})

@@ -14,6 +14,7 @@ static const char *const status_text[] = {
     [CLNORM_BUILD_FAILED] = "the device's compiler failed",
     [CLNORM_DEVICE_FAILED] = "the device failed",
     [CLNORM_IO_FAILED] = "a file could not be read or written",
+    [CLNORM_COMMUNICATION_FAILED] = "a message between ranks did not get through",
 };
 
 const char *clnorm_status_text(enum clnorm_status status)

@@ -7,7 +7,7 @@ build_packages=(gcc libc6-dev cmake ninja-build pkg-config ocl-icd-opencl-dev op
     pocl-opencl-icd)
 example_packages=(libclblast-dev zlib1g-dev dataset-fashion-mnist gnuplot-nox)
 test_packages=(g++ make libcmocka-dev oclgrind clang libclang-rt-14-dev clang-format locales python3 python3-numpy valgrind
-    clang-15 libclc-15)
+    clang-15 libclc-15 libopenmpi-dev openmpi-bin)
 
 is_installed() {
     [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]

@@ -29,23 +29,38 @@ soname=$(readelf -d "$library" | sed -n 's/.*(SONAME).*\[\(.*\)\].*/\1/p')
 [[ $soname =~ ^libclnorm\.so\.[0-9]+$ ]] || fail "SONAME is '$soname'"
 [ -e "$libdir/$soname" ] || fail "$soname is not installed"
 
-# Every exported symbol is public: clnorm_, but not clnorm__, which is the library's own.
-nm -D --defined-only "$library" | awk '{print $NF}' >"$work/symbols"
-[ -s "$work/symbols" ] || fail "no exported symbols"
-if grep -Ev '^clnorm_[^_]' "$work/symbols" >"$work/foreign"; then
-    fail "exported though not public: $(tr '\n' ' ' <"$work/foreign")"
+# check_exports LIBRARY HEADER...: every exported symbol is public, clnorm_, but not clnorm__, which is the library's own;
+# and every function that the headers declare is exported.
+check_exports() {
+    local exporter=$1 missing
+    shift
+    nm -D --defined-only "$exporter" | awk '{print $NF}' | sort -u >"$work/symbols"
+    [ -s "$work/symbols" ] || fail "no exported symbols in $exporter"
+    if grep -Ev '^clnorm_[^_]' "$work/symbols" >"$work/foreign"; then
+        fail "exported though not public: $(tr '\n' ' ' <"$work/foreign")"
+    fi
+    sed -n 's/^CLNORM_API .*[ *]\(clnorm_[a-z0-9_]*\)(.*/\1/p' "$@" | sort -u >"$work/declared"
+    [ "$(wc -l <"$work/declared")" -ge 5 ] || fail "the declarations in $* were not recognised"
+    missing=$(comm -23 "$work/declared" "$work/symbols")
+    [ -z "$missing" ] || fail "declared but not exported:" $missing
+    exported=$(wc -l <"$work/symbols")
+}
+mapfile -t headers < <(find "$prefix/include/clnorm" -name '*.h' ! -name mpi.h)
+check_exports "$library" "${headers[@]}"
+echo "test_install: $exported exported symbols"
+mpi=OFF
+if [ -f "$prefix/include/clnorm/mpi.h" ]; then
+    mpi=ON
+    check_exports "$libdir/libclnorm_mpi.so" "$prefix/include/clnorm/mpi.h"
+    ! readelf -d "$library" | grep -q libmpi || fail "libclnorm.so needs MPI"
 fi
-# Every function that the headers declare is exported.
-sed -n 's/^CLNORM_API .*[ *]\(clnorm_[a-z0-9_]*\)(.*/\1/p' "$prefix"/include/clnorm/*.h | sort -u >"$work/declared"
-[ "$(wc -l <"$work/declared")" -ge 30 ] || fail "the declarations in the headers were not recognised"
-missing=$(sort -u "$work/symbols" | comm -23 "$work/declared" -)
-[ -z "$missing" ] || fail "declared but not exported:" $missing
 
-"$cmake" -S "$source/tests/consumer" -B "$work/consumer" -DCMAKE_PREFIX_PATH="$prefix" >"$work/log" 2>&1 &&
+"$cmake" -S "$source/tests/consumer" -B "$work/consumer" -DCMAKE_PREFIX_PATH="$prefix" -DMPI="$mpi" >"$work/log" 2>&1 &&
     "$cmake" --build "$work/consumer" >>"$work/log" 2>&1 || { cat "$work/log"; fail "CMake consumer does not build"; }
 for program in consumer_c consumer_cpp consumer_codegen; do
     "$work/consumer/$program" || fail "$program failed"
 done
+[ $mpi = OFF ] || "$work/consumer/consumer_mpi" || fail "consumer_mpi failed"
 ! readelf -d "$work/consumer/consumer_codegen" | grep -q OpenCL || fail "clnorm::codegen needs OpenCL"
 
 export PKG_CONFIG_PATH=$libdir/pkgconfig
@@ -63,4 +78,4 @@ if [ -e "$build/clnorm" ]; then
     "$prefix/bin/clnorm" --version | grep -qF "$version" || fail "the installed command does not run"
     [ -f "$prefix/share/man/man1/clnorm.1" ] || fail "the manual page is not installed"
 fi
-echo "test_install: $(wc -l <"$work/symbols") exported symbols; package, pkg-config file and command work"
+echo "test_install: package, pkg-config file and command work"

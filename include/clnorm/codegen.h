@@ -44,7 +44,8 @@ enum clnorm_status {
                            */
     CLNORM_DEVICE_FAILED, /* an OpenCL call failed for another reason; the detail names call and
                              code */
-    CLNORM_IO_FAILED      /* a file could not be read or written */
+    CLNORM_IO_FAILED,     /* a file could not be read or written */
+    CLNORM_COMMUNICATION_FAILED /* a message between ranks did not get through (clnorm/mpi.h) */
 };
 
 /* "out of memory" and the like: one short sentence, never NULL, also for values outside the enum.
