@@ -8,8 +8,8 @@
 #include "network_cl.h"
 
 static const char *const kernel_names[KERNEL_COUNT] = {
-    [GATHER] = "gather",       [ADD_BIAS] = "add_bias", [RELU_GRADIENT] = "relu_gradient",
-    [STEP_BIAS] = "step_bias", [SOFTMAX] = "softmax",   [VARIANCE] = "variance",
+    [GATHER] = "gather",     [ADD_BIAS] = "add_bias", [RELU_GRADIENT] = "relu_gradient",
+    [ADD_ROWS] = "add_rows", [SOFTMAX] = "softmax",   [VARIANCE] = "variance",
 };
 
 void die(const char *format, ...)
@@ -131,13 +131,18 @@ cl_mem device_buffer(const struct device *device, size_t bytes, const void *cont
     return memory;
 }
 
-cl_mem device_zeros(const struct device *device, size_t floats)
+void device_clear(const struct device *device, cl_mem memory, size_t floats)
 {
-    const cl_mem memory = device_buffer(device, floats * sizeof(cl_float), NULL);
     const cl_float zero = 0;
     require_cl(clEnqueueFillBuffer(device->queue, memory, &zero, sizeof zero, 0,
                                    floats * sizeof zero, 0, NULL, NULL),
                "clEnqueueFillBuffer");
+}
+
+cl_mem device_zeros(const struct device *device, size_t floats)
+{
+    const cl_mem memory = device_buffer(device, floats * sizeof(cl_float), NULL);
+    device_clear(device, memory, floats);
     return memory;
 }
 
@@ -161,6 +166,8 @@ void device_finish(const struct device *device)
 void device_run(const struct device *device, enum kernel kernel, size_t columns, size_t rows,
                 const struct argument *arguments, cl_uint count)
 {
+    if (columns == 0 || rows == 0)
+        return;
     for (cl_uint i = 0; i < count; i++)
         require_cl(
             clSetKernelArg(device->kernels[kernel], i, arguments[i].size, arguments[i].value),

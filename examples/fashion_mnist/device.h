@@ -10,7 +10,7 @@
 #include <clblast_c.h>
 
 /* The kernels of network.cl, in the order of their names in device.c. */
-enum kernel { GATHER, ADD_BIAS, RELU_GRADIENT, STEP_BIAS, SOFTMAX, VARIANCE, KERNEL_COUNT };
+enum kernel { GATHER, ADD_BIAS, RELU_GRADIENT, ADD_ROWS, SOFTMAX, VARIANCE, KERNEL_COUNT };
 
 struct device {
     char name[256];
@@ -19,6 +19,7 @@ struct device {
     cl_program program;
     cl_kernel kernels[KERNEL_COUNT];
     struct clnorm_context *clnorm; /* made on `context` */
+    struct ranks *ranks; /* those that share each batch; NULL: it is this process's alone */
 };
 
 /* selector: an index in `clnorm devices` or part of "platform device"; NULL: a GPU, or else the first device. */
@@ -26,6 +27,7 @@ struct device device_open(const char *selector);
 void device_close(struct device *device);
 
 cl_mem device_buffer(const struct device *device, size_t bytes, const void *contents);
+void device_clear(const struct device *device, cl_mem memory, size_t floats);
 cl_mem device_zeros(const struct device *device, size_t floats);
 void device_write(const struct device *device, cl_mem memory, size_t bytes, const void *from);
 void device_read(const struct device *device, cl_mem memory, size_t bytes, void *to);

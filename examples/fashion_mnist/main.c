@@ -9,6 +9,24 @@
 #include "plot.h"
 #include "training.h"
 
+static const char introduction[] =
+    "usage: fashion_mnist [options]\n"
+    "\n"
+    "Trains a perceptron 784-256-256-10 on Fashion-MNIST twice, on an OpenCL device: with batch "
+    "normalization\n"
+    "before each relu of the hidden layers, and without; same first weights, same order of images, "
+    "same learning\n"
+    "rate. Prints a row an epoch, and leaves the curves in DIR as .tsv files and, by gnuplot, a "
+    "plot.\n"
+    "\n";
+static const char end[] =
+    "  --output DIR   where results go (default fashion-mnist-results; made if missing)\n"
+    "\n"
+    "Accuracy with batch normalization is given twice: with the statistics of the whole training "
+    "set, gathered\n"
+    "with frozen weights after the epoch (population), and with the running averages of "
+    "training.\n";
+
 static const char *const titles[VARIANTS] = {"with batch normalization", "without"};
 
 static void print_heading(const struct options *options, const struct device *device,
@@ -56,7 +74,7 @@ static void train_both(const struct options *options, const struct device *devic
 
 int main(int count, char **words)
 {
-    const struct options options = options_read(count, words);
+    const struct options options = options_read(count, words, introduction, end);
     struct device device = device_open(options.device);
     struct dataset train = dataset_load(&device, options.data, "train", options.train);
     struct dataset test = dataset_load(&device, options.data, "t10k", 0);
@@ -64,7 +82,7 @@ int main(int count, char **words)
                                             allocate(options.epochs * sizeof(struct epoch))};
     train_both(&options, &device, &train, &test, epochs);
     printf("\n");
-    plot_write(options.output, epochs, options.epochs);
+    plot_write(options.output ? options.output : "fashion-mnist-results", epochs, options.epochs);
     for (int v = 0; v < VARIANTS; v++)
         free(epochs[v]);
     dataset_release(&train);

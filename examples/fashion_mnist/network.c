@@ -74,6 +74,8 @@ static void multiply(const struct device *device, size_t m, size_t n, size_t k, 
                      float beta, cl_mem result, size_t at)
 {
     cl_command_queue queue = device->queue;
+    if (m == 0 || n == 0 || k == 0)
+        return;
     const CLBlastStatusCode code =
         CLBlastSgemm(CLBlastLayoutRowMajor, turn_a, turn_b, m, n, k, alpha, a, 0,
                      turn_a == CLBlastTransposeNo ? k : m, b, 0,
@@ -118,29 +120,31 @@ static void add_bias(const struct network *network, const struct layer *layer, s
     device_run(network->device, ADD_BIAS, layer->outputs, rows, arguments, 4);
 }
 
+/* The gradients are those of the mean loss of `whole` rows. */
 static void softmax(const struct network *network, const struct dataset *dataset, size_t first,
-                    size_t rows)
+                    size_t rows, size_t whole)
 {
     const struct layer *const last = &network->layers[LAYERS - 1];
     const cl_ulong start = first;
-    const cl_uint width = CLASSES;
+    const cl_uint width = CLASSES, all = (cl_uint)whole;
     const struct argument arguments[] = {
         {sizeof(cl_mem), &last->product},
         {sizeof(cl_mem), &dataset->labels},
         {sizeof(cl_mem), &dataset->order},
         {sizeof start, &start},
         {sizeof width, &width},
+        {sizeof all, &all},
         {sizeof(cl_mem), &last->gradient},
         {sizeof(cl_mem), &network->losses},
         {sizeof(cl_mem), &network->hits},
     };
-    device_run(network->device, SOFTMAX, rows, 1, arguments, 8);
+    device_run(network->device, SOFTMAX, rows, 1, arguments, 9);
 }
 
 enum mode { TRAINING, TESTING };
 
 static void forward(const struct network *network, const struct dataset *dataset, size_t first,
-                    size_t rows, enum mode mode, enum statistics statistics)
+                    size_t rows, size_t whole, enum mode mode, enum statistics statistics)
 {
     gather(network, dataset, first, rows);
     cl_mem input = network->input;
@@ -157,7 +161,7 @@ static void forward(const struct network *network, const struct dataset *dataset
                                 layer->output);
         input = layer->output;
     }
-    softmax(network, dataset, first, rows);
+    softmax(network, dataset, first, rows, whole);
 }
 
 static void relu_gradient(const struct network *network, const struct layer *layer, size_t rows)
@@ -170,14 +174,26 @@ static void relu_gradient(const struct network *network, const struct layer *lay
 static void step_bias(const struct network *network, const struct layer *layer, size_t rows,
                       double rate)
 {
+    const struct step step = batch_step_begin(network->device, layer->bias, layer->outputs, rate);
     const cl_uint height = (cl_uint)rows, width = (cl_uint)layer->outputs;
-    const cl_float step = (cl_float)rate;
     const struct argument arguments[] = {
-        {sizeof(cl_mem), &layer->bias}, {sizeof(cl_mem), &layer->gradient},
-        {sizeof height, &height},       {sizeof width, &width},
-        {sizeof step, &step},
+        {sizeof(cl_mem), &step.target},     {sizeof(cl_mem), &layer->gradient},
+        {sizeof height, &height},           {sizeof width, &width},
+        {sizeof step.factor, &step.factor},
     };
-    device_run(network->device, STEP_BIAS, layer->outputs, 1, arguments, 5);
+    device_run(network->device, ADD_ROWS, layer->outputs, 1, arguments, 5);
+    batch_step_end(network->device, step, layer->bias, layer->outputs, rate);
+}
+
+/* weights -= rate * transposed gradient * input: the product and the step in one */
+static void step_weights(const struct network *network, const struct layer *layer, size_t rows,
+                         cl_mem input, double rate)
+{
+    const size_t count = layer->outputs * layer->inputs;
+    const struct step step = batch_step_begin(network->device, layer->weights, count, rate);
+    multiply(network->device, layer->outputs, layer->inputs, rows, step.factor, CLBlastTransposeYes,
+             layer->gradient, CLBlastTransposeNo, input, 1, step.target, 0);
+    batch_step_end(network->device, step, layer->weights, count, rate);
 }
 
 /* From the gradient of a layer's output to that of its product. */
@@ -203,24 +219,22 @@ static void backward(const struct network *network, size_t rows, double rate)
         if (below) /* before the weights move */
             multiply(network->device, rows, layer->inputs, layer->outputs, 1, CLBlastTransposeNo,
                      layer->gradient, CLBlastTransposeNo, layer->weights, 0, below->gradient, 0);
-        /* weights -= rate * transposed gradient * input: the product and the step in one */
-        multiply(network->device, layer->outputs, layer->inputs, rows, (float)-rate,
-                 CLBlastTransposeYes, layer->gradient, CLBlastTransposeNo,
-                 below ? below->output : network->input, 1, layer->weights, 0);
+        step_weights(network, layer, rows, below ? below->output : network->input, rate);
     }
 }
 
 void network_train(struct network *network, const struct dataset *dataset, size_t first,
                    size_t rows, double rate)
 {
-    forward(network, dataset, first, rows, TRAINING, RUNNING);
-    backward(network, rows, rate);
+    const struct part part = batch_part(network->device, rows);
+    forward(network, dataset, first + part.first, part.rows, rows, TRAINING, RUNNING);
+    backward(network, part.rows, rate);
 }
 
 void network_test(struct network *network, const struct dataset *dataset, size_t first, size_t rows,
                   enum statistics statistics)
 {
-    forward(network, dataset, first, rows, TESTING, statistics);
+    forward(network, dataset, first, rows, rows, TESTING, statistics);
 }
 
 /*

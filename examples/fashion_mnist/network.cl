@@ -21,21 +21,21 @@ kernel void relu_gradient(global float *gradient, global const float *y)
     gradient[i] = y[i] > 0.0f ? gradient[i] : 0.0f;
 }
 
-/* bias -= rate * the gradient's column sums. */
-kernel void step_bias(global float *bias, global const float *gradient, uint rows, uint width, float rate)
+/* target += factor * the gradient's column sums. */
+kernel void add_rows(global float *target, global const float *gradient, uint rows, uint width, float factor)
 {
     const size_t column = get_global_id(0);
     float sum = 0.0f;
     for (size_t row = 0; row < rows; row++)
         sum += gradient[row * width + column];
-    bias[column] -= rate * sum;
+    target[column] += factor * sum;
 }
 
-/* Softmax, cross-entropy loss, hit or miss, and the gradient of the batch's mean loss: one work-item a row. */
+/* Softmax, cross-entropy loss, hit or miss, and the gradient of the mean loss of `whole` rows: one work-item a row. */
 kernel void softmax(global const float *logits, global const uchar *labels, global const uint *order, ulong first,
-                    uint width, global float *gradient, global float *losses, global float *hits)
+                    uint width, uint whole, global float *gradient, global float *losses, global float *hits)
 {
-    const size_t row = get_global_id(0), rows = get_global_size(0);
+    const size_t row = get_global_id(0);
     global const float *z = logits + row * width;
     const uint label = labels[order[first + row]];
     uint best = 0;
@@ -45,7 +45,7 @@ kernel void softmax(global const float *logits, global const uchar *labels, glob
     for (uint j = 0; j < width; j++)
         sum += exp(z[j] - z[best]);
     for (uint j = 0; j < width; j++)
-        gradient[row * width + j] = (exp(z[j] - z[best]) / sum - (j == label)) / rows;
+        gradient[row * width + j] = (exp(z[j] - z[best]) / sum - (j == label)) / whole;
     losses[first + row] = log(sum) - (z[label] - z[best]);
     hits[first + row] = best == label;
 }

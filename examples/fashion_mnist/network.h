@@ -32,7 +32,8 @@ struct network network_create(const struct device *device, int normalised, size_
                               size_t images, uint64_t seed);
 void network_release(struct network *network);
 
-/* One step of gradient descent on `rows` images from number `first`; fills their losses and hits. */
+/* One step of gradient descent on `rows` images from number `first`; fills losses and hits of this process's part of
+ * them. */
 void network_train(struct network *network, const struct dataset *dataset, size_t first,
                    size_t rows, double rate);
 

@@ -3,27 +3,46 @@
 #include <stdio.h>
 #include <string.h>
 
+struct problem {
+    char text[CLNORM_PROBLEM_TEXT_SIZE];
+};
+
+static struct problem problem_of(const char *operation, size_t channels, const char *flags)
+{
+    struct problem problem;
+    snprintf(problem.text, sizeof problem.text, "%s nchw f32 ?x%zu%s", operation, channels, flags);
+    return problem;
+}
+
 static struct clnorm_plan *plan_for(const struct device *device, const char *operation,
                                     size_t channels, const char *flags)
 {
-    char problem[CLNORM_PROBLEM_TEXT_SIZE];
-    snprintf(problem, sizeof problem, "%s nchw f32 ?x%zu%s", operation, channels, flags);
-    return device_plan(device, problem);
+    return device_plan(device, problem_of(operation, channels, flags).text);
+}
+
+static struct pass *pass_for(const struct device *device, const char *operation, size_t channels,
+                             const char *flags)
+{
+    return batch_pass(device, problem_of(operation, channels, flags).text);
+}
+
+static size_t larger(size_t a, size_t b)
+{
+    return a > b ? a : b;
 }
 
 /* One workspace serves all plans, since they run one after the other. Zero bytes: no buffer. */
 static cl_mem make_workspace(const struct device *device, const struct normalisation *layer,
                              size_t batch)
 {
-    const struct clnorm_plan *const plans[] = {layer->forward, layer->infer, layer->backward,
-                                               layer->moments, layer->merge, layer->update};
-    size_t most = 0;
-    for (size_t i = 0; i < sizeof plans / sizeof plans[0]; i++) {
-        for (size_t rows = 1; plans[i] && rows <= batch; rows++) {
-            const size_t bytes = clnorm_plan_workspace_size(plans[i], (int64_t)rows, 1);
-            most = bytes > most ? bytes : most;
-        }
-    }
+    const struct clnorm_plan *const plans[] = {layer->infer, layer->moments, layer->merge,
+                                               layer->update};
+    /* It never falls with the rows. */
+    size_t most = larger(batch_pass_workspace(layer->forward, batch),
+                         batch_pass_workspace(layer->backward, batch));
+    for (size_t i = 0; i < sizeof plans / sizeof plans[0]; i++)
+        if (plans[i])
+            most = larger(most, clnorm_plan_workspace_size(plans[i], (int64_t)batch, 1));
     return most ? device_buffer(device, most, NULL) : NULL;
 }
 
@@ -42,9 +61,9 @@ struct normalisation normalisation_create(const struct device *device, size_t ch
 {
     struct normalisation layer = {
         .channels = channels,
-        .forward = plan_for(device, "forward", channels, " +scale +shift +relu +running"),
+        .forward = pass_for(device, "forward", channels, " +scale +shift +relu +running"),
         .infer = plan_for(device, "infer", channels, " +scale +shift +relu"),
-        .backward = plan_for(device, "backward", channels,
+        .backward = pass_for(device, "backward", channels,
                              fused ? " +scale +shift +relu +sgd" : " +scale +shift +relu"),
         .update = fused ? NULL : plan_for(device, "update", channels, " +scale +shift +sgd"),
         .moments = plan_for(device, "moments", channels, ""),
@@ -76,10 +95,11 @@ static void release_buffers(const cl_mem *buffers, size_t count)
 
 void normalisation_release(struct normalisation *layer)
 {
-    struct clnorm_plan *const plans[] = {layer->forward, layer->infer, layer->backward,
-                                         layer->moments, layer->merge, layer->update};
+    struct clnorm_plan *const plans[] = {layer->infer, layer->moments, layer->merge, layer->update};
     for (size_t i = 0; i < sizeof plans / sizeof plans[0]; i++)
         clnorm_plan_release(plans[i]);
+    batch_pass_release(layer->forward);
+    batch_pass_release(layer->backward);
     const cl_mem buffers[] = {layer->scale,    layer->shift,        layer->dscale,
                               layer->dshift,   layer->state,        layer->mean,
                               layer->invstd,   layer->running_mean, layer->running_var,
@@ -110,7 +130,7 @@ void normalisation_forward(const struct normalisation *layer, const struct devic
     arguments.y.memory = y;
     arguments.running_mean.memory = layer->running_mean;
     arguments.running_var.memory = layer->running_var;
-    device_run_plan(device, layer->forward, &arguments);
+    batch_pass_run(device, layer->forward, &arguments);
 }
 
 void normalisation_backward(const struct normalisation *layer, const struct device *device,
@@ -125,7 +145,7 @@ void normalisation_backward(const struct normalisation *layer, const struct devi
     arguments.dshift.memory = layer->dshift;
     arguments.state.memory = layer->state;
     arguments.optimiser.learning_rate = rate;
-    device_run_plan(device, layer->backward, &arguments);
+    batch_pass_run(device, layer->backward, &arguments);
     if (layer->update)
         device_run_plan(device, layer->update, &arguments);
 }

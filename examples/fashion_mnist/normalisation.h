@@ -2,7 +2,7 @@
 #ifndef NORMALISATION_H
 #define NORMALISATION_H
 
-#include "device.h"
+#include "batch.h"
 
 /* Whose mean and variance inference uses. */
 enum statistics {
@@ -11,7 +11,8 @@ enum statistics {
 };
 
 struct normalisation {
-    struct clnorm_plan *forward, *infer, *backward, *moments, *merge;
+    struct pass *forward, *backward;
+    struct clnorm_plan *infer, *moments, *merge;
     struct clnorm_plan *update; /* NULL: the optimiser's step is fused into backward */
     cl_mem scale, shift, dscale, dshift, state, mean, invstd, running_mean, running_var;
     cl_mem parts;                      /* a set of moments for each batch of the training set */

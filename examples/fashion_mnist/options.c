@@ -7,16 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static const char help[] =
-    "usage: fashion_mnist [options]\n"
-    "\n"
-    "Trains a perceptron 784-256-256-10 on Fashion-MNIST twice, on an OpenCL device: with batch "
-    "normalization\n"
-    "before each relu of the hidden layers, and without; same first weights, same order of images, "
-    "same learning\n"
-    "rate. Prints a row an epoch, and leaves the curves in DIR as .tsv files and, by gnuplot, a "
-    "plot.\n"
-    "\n"
+static const char common_help[] =
     "  --epochs N     times through the training images (default 4)\n"
     "  --batch N      images a step (default 128)\n"
     "  --rate R       learning rate of plain gradient descent (default 0.3)\n"
@@ -26,13 +17,7 @@ static const char help[] =
     "the first)\n"
     "  --data DIR     where Fashion-MNIST's four .gz files are (default "
     "/usr/share/datasets/fashion-mnist)\n"
-    "  --output DIR   where results go (default fashion-mnist-results; made if missing)\n"
-    "  --help         this text\n"
-    "\n"
-    "Accuracy with batch normalization is given twice: with the statistics of the whole training "
-    "set, gathered\n"
-    "with frozen weights after the epoch (population), and with the running averages of "
-    "training.\n";
+    "  --help         this text\n";
 
 static const struct option words_known[] = {
     {"epochs", required_argument, NULL, 'e'}, {"batch", required_argument, NULL, 'b'},
@@ -72,7 +57,7 @@ static double read_rate(const char *value)
     return number;
 }
 
-struct options options_read(int count, char **words)
+struct options options_read(int count, char **words, const char *introduction, const char *end)
 {
     struct options options = {
         .epochs = 4,
@@ -80,7 +65,6 @@ struct options options_read(int count, char **words)
         .rate = 0.3,
         .seed = 1,
         .data = "/usr/share/datasets/fashion-mnist",
-        .output = "fashion-mnist-results",
     };
     int letter;
     while ((letter = getopt_long(count, words, "", words_known, NULL)) != -1) {
@@ -93,7 +77,7 @@ struct options options_read(int count, char **words)
         case 'd': options.device = optarg; break;
         case 'i': options.data = optarg; break;
         case 'o': options.output = optarg; break;
-        case 'h': fputs(help, stdout); exit(EXIT_SUCCESS);
+        case 'h': printf("%s%s%s", introduction, common_help, end); exit(EXIT_SUCCESS);
         default:
             fputs("Try fashion_mnist --help\n", stderr);
             exit(2); /* getopt_long has said what is wrong */

@@ -28,6 +28,8 @@ static double mean(const cl_float *values, size_t count)
 /* A line that overwrites itself on a terminal; elsewhere only its last state is worth a line. */
 static void report(const char *title, size_t done, size_t all)
 {
+    if (!title)
+        return;
     if (isatty(STDERR_FILENO))
         fprintf(stderr, "\r%s: %zu of %zu images%s", title, done, all,
                 done == all ? "\r\033[K" : "");
@@ -40,10 +42,11 @@ static size_t least(size_t a, size_t b)
     return a < b ? a : b;
 }
 
-static void train(struct network *network, const struct dataset *dataset, double rate,
-                  const char *title)
+void training_steps(struct network *network, const struct dataset *dataset, double rate,
+                    const char *title)
 {
     size_t steps = 0;
+    device_clear(network->device, network->losses, network->images);
     for (size_t first = 0; first < dataset->count; first += network->batch) {
         network_train(network, dataset, first, least(network->batch, dataset->count - first), rate);
         if (++steps % STEPS_BETWEEN_REPORTS == 0 && first + network->batch < dataset->count) {
@@ -55,8 +58,8 @@ static void train(struct network *network, const struct dataset *dataset, double
     report(title, dataset->count, dataset->count);
 }
 
-static double test_accuracy(struct network *network, const struct dataset *dataset,
-                            enum statistics statistics)
+double training_accuracy(struct network *network, const struct dataset *dataset,
+                         enum statistics statistics)
 {
     for (size_t first = 0; first < dataset->count; first += network->batch)
         network_test(network, dataset, first, least(network->batch, dataset->count - first),
@@ -68,10 +71,11 @@ static double test_accuracy(struct network *network, const struct dataset *datas
     return accuracy;
 }
 
-static void read_losses(const struct network *network, size_t count, struct epoch *epoch)
+void training_losses(const struct network *network, size_t count, struct epoch *epoch)
 {
     cl_float *const losses = allocate(count * sizeof *losses);
     device_read(network->device, network->losses, count * sizeof *losses, losses);
+    batch_sum(network->device, losses, count);
     epoch->loss = mean(losses, count);
     for (size_t i = 0; i < POINTS; i++) {
         const size_t first = i * count / POINTS, end = (i + 1) * count / POINTS;
@@ -85,14 +89,14 @@ struct epoch training_epoch(struct network *network, const struct dataset *train
 {
     struct epoch epoch = {.loss = 0};
     const double start = now();
-    train(network, train_set, rate, title);
+    training_steps(network, train_set, rate, title);
     epoch.seconds = now() - start;
-    read_losses(network, train_set->count, &epoch);
+    training_losses(network, train_set->count, &epoch);
     epoch.accuracy[RUNNING] = epoch.accuracy[POPULATION] =
-        test_accuracy(network, test_set, RUNNING);
+        training_accuracy(network, test_set, RUNNING);
     if (network->normalised) {
         network_gather_statistics(network, train_set);
-        epoch.accuracy[POPULATION] = test_accuracy(network, test_set, POPULATION);
+        epoch.accuracy[POPULATION] = training_accuracy(network, test_set, POPULATION);
     }
     return epoch;
 }
