@@ -37,6 +37,7 @@ void clnorm__emit_symbols(const struct clnorm_problem *p, const struct clnorm_sc
         {"RUNNING", (p->flags & CLNORM_RUNNING) != 0},
         {"BIASED", (p->flags & CLNORM_BIASED) != 0},
         {"RENORM", (p->flags & CLNORM_RENORM) != 0},
+        {"GHOST", (p->flags & CLNORM_GHOST) != 0},
         {"OFFSET", (p->flags & (CLNORM_SHIFT | CLNORM_RENORM)) != 0},
         {"SGD", (p->flags & CLNORM_SGD) != 0},
         {"OPTIMISER", (p->flags & (CLNORM_SGD | CLNORM_ADAM)) != 0},
@@ -118,6 +119,8 @@ static void add_numbers(struct clnorm__values_list *values, const struct clnorm_
     add_number(values, "AHEAD", clnorm__rows_ahead(p, s));
     add_number(values, "BLOCK", s->block);
     add_number(values, "FIRST_BLOCK", s->block < 4 ? s->block : 4);
+    add_number(values, "GHOST_BATCH", (uint64_t)p->ghost);
+    add_number(values, "SET", clnorm__problem_traits(p).planes * (uint64_t)p->channels);
     add_number(values, "STATES", p->flags & CLNORM_ADAM ? 2 : 1);
     if (!s->baked)
         return;

@@ -59,7 +59,7 @@ uint64_t clnorm__spread(const struct clnorm_problem *problem,
     const int64_t least = LEAST_POSITIONS * (fills ? 4 : 1);
     if (schedule->walk != CLNORM_WALK_SERIAL || !clnorm__channels_first(problem) ||
         problem->channels == 1 || (batch != CLNORM_ANY && batch < least) || spatial < 2 ||
-        spatial >= 2 * lanes || (fills && !reduces))
+        spatial >= 2 * lanes || (fills && !reduces) || problem->flags & CLNORM_GHOST)
         return 1;
     const uint64_t unit = common_multiple((uint64_t)spatial, schedule->lanes);
     return unit <= schedule->tile ? (uint64_t)spatial : 1;
@@ -73,8 +73,9 @@ struct work {
     int serial, first;
     uint64_t batch, spatial, channels;
     uint64_t spread;
-    uint64_t unit;    /* channels last: the channels of a tile are a multiple of it, or all */
-    uint64_t element; /* bytes */
+    uint64_t unit;          /* channels last: the channels of a tile are a multiple of it, or all */
+    uint64_t ghost, ghosts; /* positions of a sub-batch, as all are but the last; their number */
+    uint64_t element;       /* bytes */
 };
 
 static struct work work_of(const struct clnorm_problem *problem,
@@ -82,7 +83,9 @@ static struct work work_of(const struct clnorm_problem *problem,
 {
     const uint64_t spread = clnorm__spread(problem, schedule);
     const int first = clnorm__channels_first(problem) && spread == 1;
-    const int rows = first && problem->channels > 1;
+    const int ghost = (problem->flags & CLNORM_GHOST) != 0;
+    const int rows = first && (problem->channels > 1 || ghost);
+    const uint64_t samples = ghost ? (uint64_t)problem->ghost : at_least(batch, 1);
     return (struct work){
         .problem = problem,
         .schedule = schedule,
@@ -93,6 +96,8 @@ static struct work work_of(const struct clnorm_problem *problem,
         .channels = (uint64_t)problem->channels * spread,
         .spread = spread,
         .unit = common_multiple(spread, schedule->lanes),
+        .ghost = at_most(samples, batch) * (spatial / spread),
+        .ghosts = ghost ? divide_up(batch, samples) : 1,
         .element = clnorm_dtype_size(problem->dtype),
     };
 }
@@ -179,10 +184,10 @@ static uint64_t reduce_tile(const struct work *work)
     return work->first ? rows_of_run(work) : even_tile(work, widest_tile(work));
 }
 
-/* Bytes of one channel that a reduction reads. */
+/* Bytes of one channel of a sub-batch that a reduction reads. */
 static uint64_t slab_bytes(const struct work *work)
 {
-    return positions(work) * work->element * clnorm__problem_traits(work->problem).tensors_read;
+    return work->ghost * work->element * clnorm__problem_traits(work->problem).tensors_read;
 }
 
 /* As many channels as stay resident and leave a tile for each compute unit. */
@@ -226,7 +231,7 @@ int clnorm__is_fused(const struct clnorm_problem *problem, const struct clnorm_s
         return 0;
     /* One tile is one unit of work: with fewer tiles than compute units some would idle. */
     return tile_count(&work, tile) >= divide_up(schedule->parts, PARTS_PER_UNIT) ||
-           slab <= SMALL_WORK / tile;
+           slab <= SMALL_WORK / tile / work.ghosts;
 }
 
 int clnorm__may_fuse(const struct clnorm_problem *problem, const struct clnorm_schedule *schedule)
@@ -254,9 +259,40 @@ static uint64_t parts_wanted(const struct work *work, uint64_t most)
     return at_least(at_most(most, positions(work) / at_least(rows, LEAST_POSITIONS)), 1);
 }
 
+/* Parts of equal size, at most so many, that make up `whole`. */
+static uint64_t even_parts(uint64_t whole, uint64_t most)
+{
+    uint64_t parts = at_least(at_most(most, whole), 1);
+    while (whole % parts != 0)
+        parts--;
+    return parts;
+}
+
+/* Cuts the sub-batches of tiles into parts, about `wanted` in all; none is of two sub-batches. */
+static void cut_ghosts(const struct work *work, uint64_t wanted, struct clnorm_launch *launch)
+{
+    const uint64_t tiles = tile_count(work, launch->tile) * at_least(work->ghosts, 1);
+    const uint64_t each = divide_up(wanted, tiles);
+    if (!work->first) {
+        launch->batch_step = 1;
+        launch->spatial_step = at_least(work->ghost / even_parts(work->ghost, each), 1);
+        return;
+    }
+    const uint64_t samples = at_most((uint64_t)work->problem->ghost, at_least(work->batch, 1));
+    const uint64_t batch_parts = even_parts(samples, each);
+    const uint64_t spatial_parts = launch->tile > 1 ? 1 : divide_up(each, batch_parts);
+    launch->batch_step = samples / batch_parts;
+    launch->spatial_step =
+        round_up(at_least(divide_up(work->spatial, spatial_parts), 1), work->schedule->lanes);
+}
+
 /* Cuts tiles into parts, about `wanted` in all: first along the batch, then in space. */
 static void cut(const struct work *work, uint64_t wanted, struct clnorm_launch *launch)
 {
+    if (work->problem->flags & CLNORM_GHOST) {
+        cut_ghosts(work, wanted, launch);
+        return;
+    }
     const uint64_t each = divide_up(wanted, tile_count(work, launch->tile));
     const uint64_t batch_parts = at_least(at_most(each, work->batch), 1);
     const int whole_rows = work->first && launch->tile > 1;
@@ -331,7 +367,9 @@ static void plan_split(const struct work *work, struct clnorm_launches *plan)
     const int empty = positions(work) == 0;
     if (traits.reduces && !empty) {
         const struct clnorm_launch reduce = launch_tiles(work, CLNORM_STEP_REDUCE);
+        const uint64_t part = work->first ? reduce.batch_step * work->spatial : reduce.spatial_step;
         plan->parts = reduce.global[1] * reduce.global[2] * work->spread;
+        plan->ghost_sets = work->ghost / part * (work->first ? reduce.global[2] : 1);
         plan->launch[plan->count++] = reduce;
     }
     if (traits.finishes)
@@ -357,21 +395,24 @@ struct clnorm_launches clnorm_launches_plan(const struct clnorm_problem *problem
     const struct clnorm__traits traits = clnorm__problem_traits(problem);
     const struct work work = work_of(problem, schedule, batch, spatial);
     struct clnorm_launches plan = {.batch = work.batch, .spatial = work.spatial};
+    plan.ghosts = work.ghosts;
     const int fused = clnorm__is_fused(problem, schedule, batch, spatial);
     /* Stores through the caches would push out what a fused launch keeps there for itself. */
     const uint64_t stream = fused ? schedule->stream / 2 : schedule->stream;
     plan.past = schedule->stream > 0 && mapped_bytes(&work) >= stream;
     if (fused) {
-        plan.parts = work.spread;
+        plan.parts = work.spread * work.ghosts;
+        plan.ghost_sets = 1;
         plan.launch[plan.count++] = launch_tiles(&work, CLNORM_STEP_FUSED);
     } else {
         plan_split(&work, &plan);
     }
     const uint64_t channels = (uint64_t)problem->channels;
-    const uint64_t constants = traits.finishes && traits.maps ? 4 * channels : 0;
+    const uint64_t constants = traits.finishes && traits.maps ? 4 * channels * work.ghosts : 0;
     const uint64_t sums = traits.reduces ? traits.planes * channels : 0;
     /* cut() makes fewer than twice the parts it is asked for, and this never falls. */
-    const uint64_t most_parts = 2 * parts_wanted(&work, schedule->parts) * work.spread;
+    const uint64_t more = problem->flags & CLNORM_GHOST ? work.ghosts : 0;
+    const uint64_t most_parts = 2 * (parts_wanted(&work, schedule->parts) + more) * work.spread;
     plan.constants = plan.parts * sums;
     plan.workspace = (most_parts * sums + constants) * clnorm_dtype_parameter_size(problem->dtype);
     return plan;

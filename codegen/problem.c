@@ -17,11 +17,11 @@ static const struct clnorm__traits traits[CLNORM_OPERATION_COUNT] = {
     [CLNORM_MOMENTS] =         {"moments",        "forward.cl",  0,                                  0, 1, 1, 0, 4, 1},
     [CLNORM_MERGE] =           {"merge",          "forward.cl",  0,                                  1, 0, 1, 0, 4, 0},
     [CLNORM_NORMALISE] =       {"normalise",      "forward.cl",  PARAMETERS | OUTPUT | STATISTICS,   1, 0, 1, 1, 4, 1},
-    [CLNORM_FORWARD] =         {"forward",        "forward.cl",  PARAMETERS | OUTPUT | STATISTICS,   0, 1, 1, 1, 4, 1},
+    [CLNORM_FORWARD] =         {"forward",        "forward.cl",  PARAMETERS | OUTPUT | STATISTICS | CLNORM_GHOST, 0, 1, 1, 1, 4, 1},
     [CLNORM_INFER] =           {"infer",          "infer.cl",    PARAMETERS | OUTPUT,                0, 0, 0, 1, 0, 1},
     [CLNORM_BACKWARD_SUMS] =   {"backward-sums",  "backward.cl", CLNORM_RELU,                        0, 1, 1, 0, 2, 2},
     [CLNORM_INPUT_GRADIENT] =  {"input-gradient", "backward.cl", GRADIENTS | CLNORM_RENORM,      1, 0, 1, 1, 2, 2},
-    [CLNORM_BACKWARD] =        {"backward",       "backward.cl", GRADIENTS | CLNORM_RENORM,      0, 1, 1, 1, 2, 2},
+    [CLNORM_BACKWARD] =        {"backward",       "backward.cl", GRADIENTS | CLNORM_RENORM | CLNORM_GHOST, 0, 1, 1, 1, 2, 2},
     [CLNORM_BACKWARD_FROZEN] = {"backward-frozen", "backward.cl", GRADIENTS,                     0, 1, 1, 1, 2, 2},
     [CLNORM_UPDATE] =          {"update",         "update.cl",   PARAMETERS | OPTIMISERS,            0, 0, 1, 0, 0, 0},
 };
@@ -47,6 +47,7 @@ static const struct {
     {"scale", CLNORM_SCALE}, {"shift", CLNORM_SHIFT},     {"add", CLNORM_ADD},
     {"relu", CLNORM_RELU},   {"running", CLNORM_RUNNING}, {"biased", CLNORM_BIASED},
     {"sgd", CLNORM_SGD},     {"adam", CLNORM_ADAM},       {"renorm", CLNORM_RENORM},
+    {"ghost", CLNORM_GHOST},
 };
 enum { FLAG_COUNT = sizeof flag_names / sizeof *flag_names };
 
@@ -131,6 +132,26 @@ static void format_flags(uint32_t flags, char *text, size_t size)
             used += (size_t)snprintf(text + used, size - used, " +%s", flag_names[i].name);
 }
 
+static enum clnorm_status check_ghost(const struct clnorm_problem *problem, char *message,
+                                      size_t size)
+{
+    const uint32_t flags = problem->flags;
+    if (flags & CLNORM_GHOST && flags & CLNORM_RENORM)
+        return clnorm__invalid(
+            message, size,
+            "+ghost and +renorm do not go together: one wants the noise of small "
+            "batches, the other takes it out");
+    if (flags & CLNORM_GHOST && (problem->ghost < 1 || problem->ghost > INT32_MAX))
+        return clnorm__invalid(message, size,
+                               "+ghost needs the samples of a sub-batch, 1 to 2147483647, as in "
+                               "+ghost=32, not %" PRId64,
+                               problem->ghost);
+    if (!(flags & CLNORM_GHOST) && problem->ghost != 0)
+        return clnorm__invalid(message, size, "ghost is %" PRId64 ": without +ghost it must be 0",
+                               problem->ghost);
+    return CLNORM_OK;
+}
+
 static enum clnorm_status check_flags(const struct clnorm_problem *problem, char *message,
                                       size_t size)
 {
@@ -154,7 +175,7 @@ static enum clnorm_status check_flags(const struct clnorm_problem *problem, char
                                "an optimiser needs parameters: +scale, +shift or both");
     if (problem->operation == CLNORM_UPDATE && !(flags & OPTIMISERS))
         return clnorm__invalid(message, size, "update needs an optimiser: +sgd or +adam");
-    return CLNORM_OK;
+    return check_ghost(problem, message, size);
 }
 
 enum clnorm_status clnorm_problem_check(const struct clnorm_problem *problem, char *message,
@@ -192,6 +213,8 @@ void clnorm_problem_format(const struct clnorm_problem *problem,
     if (problem->spatial != CLNORM_ANY)
         snprintf(spatial, sizeof spatial, "%" PRId64, problem->spatial);
     format_flags(problem->flags, flags, sizeof flags);
+    if (problem->flags & CLNORM_GHOST) /* the last flag */
+        snprintf(flags + strlen(flags), sizeof flags - strlen(flags), "=%" PRId64, problem->ghost);
     snprintf(text, CLNORM_PROBLEM_TEXT_SIZE, "%s %s %s %sx%" PRId64 "x%s%s",
              traits[problem->operation].name, layout_names[problem->layout],
              dtypes[problem->dtype].name, batch, problem->channels, spatial, flags);
@@ -327,6 +350,17 @@ static enum clnorm_status parse_dims(struct word word, struct clnorm_problem *pr
     return CLNORM_OK;
 }
 
+/* "ghost=32" becomes the word "ghost" and 32. 0: there is no number, or it is none. */
+static int parse_ghost(struct word *word, int64_t *ghost)
+{
+    const char *const end = word->start + word->length;
+    const char *at = memchr(word->start, '=', (size_t)word->length);
+    if (!at)
+        return 1;
+    word->length = (int)(at++ - word->start);
+    return word_is(*word, "ghost") && *at != '?' && parse_extent(&at, end, ghost) && at == end;
+}
+
 static enum clnorm_status parse_flags(const char **at, struct clnorm_problem *problem,
                                       char *message, size_t size)
 {
@@ -340,6 +374,11 @@ static enum clnorm_status parse_flags(const char **at, struct clnorm_problem *pr
                                    word.length > 40 ? 40 : word.length, word.start);
         word.start++;
         word.length--;
+        const struct word whole = word;
+        if (!parse_ghost(&word, &problem->ghost))
+            return clnorm__invalid(message, size,
+                                   "'+%.*s': only +ghost has a number, below 2^31, as in +ghost=32",
+                                   whole.length > 40 ? 40 : whole.length, whole.start);
         const int flag = find_name(word, "a flag", flag_at, FLAG_COUNT, message, size);
         if (flag < 0)
             return CLNORM_INVALID_ARGUMENT;

@@ -18,7 +18,7 @@ static uint32_t traffic_flags(const struct clnorm_problem *problem)
 {
     if (problem->operation == CLNORM_UPDATE) /* nothing but its flags */
         return problem->flags;
-    const uint32_t flags = problem->flags & (CLNORM_ADD | CLNORM_RELU);
+    const uint32_t flags = problem->flags & (CLNORM_ADD | CLNORM_RELU | CLNORM_GHOST);
     const int sums = problem->operation == CLNORM_BACKWARD_FROZEN && problem->flags & PARAMETERS;
     return sums ? flags | CLNORM_SCALE : flags;
 }
@@ -30,6 +30,7 @@ void clnorm_problem_class(const struct clnorm_problem *problem,
     r.flags = traffic_flags(problem);
     r.batch = round_extent(problem->batch, 0);
     r.spatial = round_extent(problem->spatial, 0);
+    r.ghost = problem->ghost > 0 ? round_extent(problem->ghost, 1) : 0;
     if (clnorm_problem_check(&r, NULL, 0) != CLNORM_OK) { /* rounding up made it too large */
         r.batch = round_extent(problem->batch, 1);
         r.spatial = round_extent(problem->spatial, 1);

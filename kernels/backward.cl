@@ -27,6 +27,9 @@ void reduce(
     global real *restrict parts, const ulong parts_offset)
 {
 #include "extents_values.cl"
+#if GHOST
+    const ulong ghost = reduce_ghost(e);
+#endif
 #include "sources_values.cl"
 #if GROUP_WALK
     local record scratch[GROUP];
@@ -48,13 +51,26 @@ void finish(
     global const real *invstd, const ulong invstd_offset,
 #endif
 #include "backward_arguments.cl"
+#if GHOST
+    const ulong ghosts, const ulong ghost_sets,
+#endif
     global const real *parts, const ulong parts_offset, const ulong sets)
 {
 #include "backward_values.cl"
     const ulong chan = get_global_id(0) * WIDE;
+#if GHOST
+    if (chan >= CHANNELS)
+        return;
+    const int count = min(CHANNELS - chan, (ulong)WIDE);
+    finish_ghosts(r, parts + parts_offset, sets, ghosts, ghost_sets, chan, count);
+#if SCALE || SHIFT
+    finish_parameters(r, parts + parts_offset, sets, chan, count);
+#endif
+#else
     if (chan < CHANNELS)
         finish_channels(
             r, parts + parts_offset, sets, chan, min(CHANNELS - chan, (ulong)WIDE));
+#endif
 }
 #endif
 #if SPLIT && MAP
@@ -80,6 +96,9 @@ void map(
 #if FETCHES
     const ulong ahead = run_distance(e);
 #endif
+#if GHOST
+    const ulong ghost = map_ghost(e);
+#endif
 #include "targets_values.cl"
     map_tile(t, e);
 }
@@ -101,9 +120,15 @@ void fused(
 #if MAP && STREAMS
     const ulong past,
 #endif
+#if GHOST
+    const ulong ghosts,
+#endif
     global real *parts, const ulong parts_offset)
 {
 #include "extents_values.cl"
+#if GHOST
+    const ulong ghost = 0;
+#endif
 #include "sources_values.cl"
 #include "backward_values.cl"
 #if MAP

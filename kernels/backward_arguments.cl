@@ -1,7 +1,9 @@
 #if KEEP_SUMS
     global real *sums, const ulong sums_offset,
 #else
-#if !FROZEN
+#if GHOST
+    const ulong positions, const ulong ghost_positions,
+#elif !FROZEN
     const real count,
 #endif
 #if RENORM

@@ -6,7 +6,11 @@
         sums + sums_offset
 #else
 #if !FROZEN
+#if GHOST
+        mean + mean_offset, positions, ghost_positions,
+#else
         mean + mean_offset, count,
+#endif
 #endif
         invstd + invstd_offset,
 #if RENORM

@@ -78,3 +78,35 @@ reals lanes_of(const real *one)
     return (reals)(*one);
 }
 #endif
+#if GHOST && SPLIT
+
+// The sub-batch that a part is of: parts do not reach from one into the next.
+ulong reduce_ghost(const extents e)
+{
+    return get_group_id(1) * e.batch_step / GHOST_BATCH;
+}
+
+ulong map_ghost(const extents e)
+{
+#if GROUP_WALK
+    return get_group_id(1) * e.batch_step / GHOST_BATCH;
+#else
+    return map_part() * e.batch_step / GHOST_BATCH;
+#endif
+}
+#endif
+#if GHOST && FUSED
+
+// A sub-batch alone, and from a value of it to its like in the next.
+extents ghost_extents(const extents e, const ulong ghost)
+{
+    extents one = e;
+    one.batch = min(e.batch - ghost * GHOST_BATCH, (ulong)GHOST_BATCH);
+    return one;
+}
+
+ulong ghost_distance(const extents e)
+{
+    return (ulong)GHOST_BATCH * CHANNELS * e.spatial;
+}
+#endif

@@ -3,6 +3,9 @@
 
 typedef struct {
     ulong rows, rows_step;
+#if GHOST
+    ulong ghost_rows;
+#endif
 #if !GROUP_WALK
     ulong tile;
 #endif
@@ -81,5 +84,37 @@ ulong map_part(void)
 reals lanes_of(const real *first)
 {
     return *(const loose_reals *)first;
+}
+#endif
+#if GHOST && SPLIT
+
+// The sub-batch that a part is of: parts do not reach from one into the next.
+ulong reduce_ghost(const extents e)
+{
+    return get_group_id(2) * e.rows_step / e.ghost_rows;
+}
+
+ulong map_ghost(const extents e)
+{
+#if GROUP_WALK
+    return get_group_id(2) * e.rows_step / e.ghost_rows;
+#else
+    return map_part() * e.rows_step / e.ghost_rows;
+#endif
+}
+#endif
+#if GHOST && FUSED
+
+// A sub-batch alone, and from a value of it to its like in the next.
+extents ghost_extents(const extents e, const ulong ghost)
+{
+    extents one = e;
+    one.rows = min(e.rows - ghost * e.ghost_rows, e.ghost_rows);
+    return one;
+}
+
+ulong ghost_distance(const extents e)
+{
+    return e.ghost_rows * ROW;
 }
 #endif

@@ -8,6 +8,9 @@
     const ulong rows,
 #endif
     const ulong rows_step,
+#if GHOST
+    const ulong ghost_rows,
+#endif
 #endif
 #if !GROUP_WALK
     const ulong tile,

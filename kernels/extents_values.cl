@@ -10,6 +10,9 @@
 #endif
     const extents e = {
         rows, rows_step,
+#if GHOST
+        ghost_rows,
+#endif
 #endif
 #if !GROUP_WALK
         tile

@@ -7,7 +7,11 @@ typedef struct {
 #else
 #if !FROZEN
     global const real *mean;
+#if GHOST
+    ulong positions, ghost_positions; // from this sub-batch on, and of one
+#else
     real count;
+#endif
 #endif
     global const real *invstd;
 #if RENORM
@@ -38,6 +42,9 @@ typedef struct {
 #endif
 } results;
 
+#if GHOST
+#include "finish_backward_ghosts.cl"
+#else
 // Those of `count` channels from `chan` on.
 void finish_channels(
     const results r, global const real *parts, const ulong sets, const ulong chan,
@@ -96,3 +103,4 @@ void finish_channels(
 #endif
 #endif
 }
+#endif

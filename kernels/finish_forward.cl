@@ -35,7 +35,13 @@ wide clip(const wide value, const wide low, const wide high)
 }
 #endif
 
+#if GHOST
+// Those of a sub-batch, of `count` channels from `chan` on. Running statistics take the sub-batches
+// one after another, as Hoffer, Hubara and Soudry, "Train longer, generalize better" (2017),
+// algorithm 1, has it.
+#else
 // Those of `count` channels from `chan` on.
+#endif
 void finish_channels(
     const results r, global const real *parts, const ulong sets, const ulong chan,
     const int count)
@@ -105,3 +111,16 @@ void finish_channels(
 #endif
 #endif
 }
+#if GHOST
+
+// Those of the next sub-batch.
+void results_next(results *r)
+{
+    r->mean += CHANNELS;
+    r->invstd += CHANNELS;
+    r->constants += 4ul * CHANNELS;
+}
+#if SPLIT
+#include "finish_ghosts.cl"
+#endif
+#endif

@@ -39,13 +39,22 @@ void reduce(
 kernel __attribute__((reqd_work_group_size(FINISH_GROUP, 1, 1), vec_type_hint(wide)))
 void finish(
 #include "forward_arguments.cl"
+#if GHOST
+    const ulong ghosts, const ulong ghost_sets,
+#endif
     global const real *parts, const ulong parts_offset, const ulong sets)
 {
 #include "forward_values.cl"
     const ulong chan = get_global_id(0) * WIDE;
     if (chan < CHANNELS)
+#if GHOST
+        finish_ghosts(
+            r, parts + parts_offset, sets, ghosts, ghost_sets, chan,
+            min(CHANNELS - chan, (ulong)WIDE));
+#else
         finish_channels(
             r, parts + parts_offset, sets, chan, min(CHANNELS - chan, (ulong)WIDE));
+#endif
 }
 #endif
 #if SPLIT && MAP
@@ -68,6 +77,9 @@ void map(
 #if FETCHES
     const ulong ahead = run_distance(e);
 #endif
+#if GHOST
+    const ulong ghost = map_ghost(e);
+#endif
 #include "normalise_values.cl"
     map_tile(t, e);
 }
@@ -89,10 +101,16 @@ void fused(
 #if MAP && STREAMS
     const ulong past,
 #endif
+#if GHOST
+    const ulong ghosts,
+#endif
     global real *parts, const ulong parts_offset)
 {
 #include "extents_values.cl"
 #include "forward_values.cl"
+#if GHOST
+    const ulong ghost = 0;
+#endif
     const sources from = {x + x_offset};
 #if MAP
 #if FETCHES

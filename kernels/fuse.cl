@@ -43,4 +43,42 @@ void fuse(
 #endif
 }
 #endif
+#if GHOST
+
+// One sub-batch after another, each while its values are near.
+void fuse_ghosts(
+    const sources from, global real *parts, const results r, const targets t, const extents e,
+#if GROUP_WALK
+    const ulong ghosts, local record *scratch)
+#else
+    const ulong ghosts)
+#endif
+{
+    const ulong distance = ghost_distance(e);
+    sources source = from;
+    targets target = t;
+    results result = r;
+    for (ulong ghost = 0; ghost < ghosts; ghost++) {
+        const extents one = ghost_extents(e, ghost);
+#if GROUP_WALK
+        fuse(source, parts + ghost * SET, result, target, one, scratch);
+#else
+        fuse(source, parts + ghost * SET, result, target, one);
+#endif
+        sources_next(&source, distance);
+        targets_next(&target, distance);
+        results_next(&result);
+    }
+#if BACKWARD && (SCALE || SHIFT)
+    const ulong last = tile_last(e);
+#if GROUP_WALK
+    for (ulong chan = tile_first(e) + get_local_id(0); chan < last; chan += GROUP)
+        finish_parameters(r, parts, ghosts, chan, 1);
+#else
+    for (ulong chan = tile_first(e); chan < last; chan += WIDE)
+        finish_parameters(r, parts, ghosts, chan, min(last - chan, (ulong)WIDE));
+#endif
+#endif
+}
+#endif
 #endif

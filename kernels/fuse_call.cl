@@ -1,12 +1,23 @@
 #if GROUP_WALK
     local record scratch[GROUP];
 #endif
+#if GHOST
+    fuse_ghosts(
+#else
     fuse(
+#endif
         from, parts + parts_offset, r,
 #if MAP
         t,
 #endif
-#if GROUP_WALK
+#if GHOST
+        e,
+#endif
+#if GHOST && GROUP_WALK
+        ghosts, scratch);
+#elif GHOST
+        ghosts);
+#elif GROUP_WALK
         e, scratch);
 #else
         e);

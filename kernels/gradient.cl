@@ -21,6 +21,23 @@ typedef struct {
     ulong ahead; // how far ahead of use values are asked for
 #endif
 } targets;
+#if GHOST && FUSED
+
+// Those of the next sub-batch.
+void targets_next(targets *t, const ulong distance)
+{
+    t->dy += distance;
+    t->x += distance;
+#if RELU
+    t->y += distance;
+#endif
+    t->dx += distance;
+#if ADD
+    t->dadd += distance;
+#endif
+    t->constants += 4ul * CHANNELS;
+}
+#endif
 
 // What the values of WIDE channels need.
 typedef struct {

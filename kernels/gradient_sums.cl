@@ -47,6 +47,20 @@ typedef struct {
     global const stored *y;
 #endif
 } sources;
+#if GHOST && FUSED
+
+// Those of the next sub-batch.
+void sources_next(sources *from, const ulong distance)
+{
+    from->dy += distance;
+    from->x += distance;
+    from->mean += CHANNELS;
+    from->invstd += CHANNELS;
+#if RELU
+    from->y += distance;
+#endif
+}
+#endif
 
 typedef struct {
     reals dy;

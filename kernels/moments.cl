@@ -57,6 +57,14 @@ record record_merge(const record a, const record b)
 typedef struct {
     global const stored *x;
 } sources;
+#if GHOST && FUSED
+
+// Those of the next sub-batch.
+void sources_next(sources *from, const ulong distance)
+{
+    from->x += distance;
+}
+#endif
 
 typedef struct {
     reals x;

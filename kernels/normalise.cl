@@ -26,6 +26,19 @@ typedef struct {
     ulong ahead; // how far ahead of use values are asked for
 #endif
 } targets;
+#if GHOST && FUSED
+
+// Those of the next sub-batch.
+void targets_next(targets *t, const ulong distance)
+{
+    t->x += distance;
+#if ADD
+    t->add += distance;
+#endif
+    t->y += distance;
+    t->constants += 4ul * CHANNELS;
+}
+#endif
 
 // What the values of WIDE channels need.
 typedef struct {

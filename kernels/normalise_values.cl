@@ -4,7 +4,11 @@
         add + add_offset,
 #endif
         y + y_offset,
+#if GHOST
+        constants + constants_offset + ghost * 4 * CHANNELS,
+#else
         constants + constants_offset,
+#endif
 #if STREAMS
         past,
 #endif

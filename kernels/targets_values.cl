@@ -10,7 +10,11 @@
 #if ADD
         dadd + dadd_offset,
 #endif
+#if GHOST
+        constants + constants_offset + ghost * 4 * CHANNELS,
+#else
         constants + constants_offset,
+#endif
 #if STREAMS
         past,
 #endif

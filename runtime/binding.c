@@ -44,6 +44,18 @@ static void set_optimiser(struct clnorm__values *values, const struct clnorm_pro
     set_real(values, p, CLNORM__ADAM_EPSILON, or_default(o->epsilon, 1e-8));
 }
 
+static void set_ghosts(struct clnorm__values *values, const struct clnorm_problem *p,
+                       const struct clnorm__extents *extents,
+                       const struct clnorm_launches *launches)
+{
+    const uint64_t samples = (uint64_t)p->ghost, batch = extents->batch;
+    set_count(values, CLNORM__GHOSTS, launches->ghosts);
+    set_count(values, CLNORM__GHOST_SETS, launches->ghost_sets);
+    set_count(values, CLNORM__GHOST_POSITIONS,
+              (samples < batch ? samples : batch) * extents->spatial);
+    set_count(values, CLNORM__POSITIONS, batch * extents->spatial);
+}
+
 void clnorm__arguments_values(const struct clnorm_problem *problem,
                               const struct clnorm_arguments *arguments,
                               const struct clnorm__extents *extents,
@@ -69,6 +81,8 @@ void clnorm__arguments_values(const struct clnorm_problem *problem,
     set_count(values, CLNORM__SPATIAL, launches->spatial);
     set_count(values, CLNORM__PAST, launches->past);
     set_count(values, CLNORM__SETS, own_parts ? launches->parts : extents->sets);
+    if (problem->flags & CLNORM_GHOST)
+        set_ghosts(values, problem, extents, launches);
     set_real(values, problem, CLNORM__EPSILON, or_default(arguments->epsilon, 1e-5));
     set_real(values, problem, CLNORM__MOMENTUM, or_default(arguments->momentum, 0.1));
     set_real(values, problem, CLNORM__R_MAX, or_default(arguments->r_max, 1));
@@ -102,6 +116,11 @@ static const struct {
     {"tile", CLNORM__TILE},
     {"past", CLNORM__PAST},
     {"sets", CLNORM__SETS},
+    {"ghosts", CLNORM__GHOSTS},
+    {"ghost_sets", CLNORM__GHOST_SETS},
+    {"ghost_positions", CLNORM__GHOST_POSITIONS},
+    {"ghost_rows", CLNORM__GHOST_POSITIONS},
+    {"positions", CLNORM__POSITIONS},
     {"epsilon", CLNORM__EPSILON},
     {"momentum", CLNORM__MOMENTUM},
     {"count", CLNORM__COUNT},

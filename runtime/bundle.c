@@ -220,7 +220,7 @@ static int serves(const struct clnorm_problem *held, const struct clnorm_problem
 {
     return held->operation == asked->operation && held->layout == asked->layout &&
            held->dtype == asked->dtype && held->channels == asked->channels &&
-           held->flags == asked->flags &&
+           held->flags == asked->flags && held->ghost == asked->ghost &&
            (held->batch == asked->batch || held->batch == CLNORM_ANY) &&
            (held->spatial == asked->spatial || held->spatial == CLNORM_ANY);
 }

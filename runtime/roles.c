@@ -4,7 +4,7 @@
 
 /* ---- Buffers: name, place in struct clnorm_arguments, extent ---- */
 
-enum extent { TENSOR, PARAMETER, MOMENTS, SUMS, PARTS, STATE, SCRATCH };
+enum extent { TENSOR, PARAMETER, STATISTIC, MOMENTS, SUMS, PARTS, STATE, SCRATCH };
 
 static const struct buffer_row {
     const char *name;
@@ -22,8 +22,8 @@ static const struct buffer_row {
     [CLNORM__SHIFT] = {"shift", AT(shift), PARAMETER},
     [CLNORM__DSCALE] = {"dscale", AT(dscale), PARAMETER},
     [CLNORM__DSHIFT] = {"dshift", AT(dshift), PARAMETER},
-    [CLNORM__MEAN] = {"mean", AT(mean), PARAMETER},
-    [CLNORM__INVSTD] = {"invstd", AT(invstd), PARAMETER},
+    [CLNORM__MEAN] = {"mean", AT(mean), STATISTIC},
+    [CLNORM__INVSTD] = {"invstd", AT(invstd), STATISTIC},
     [CLNORM__VAR] = {"var", AT(var), PARAMETER},
     [CLNORM__RUNNING_MEAN] = {"running_mean", AT(running_mean), PARAMETER},
     [CLNORM__RUNNING_VAR] = {"running_var", AT(running_var), PARAMETER},
@@ -145,13 +145,16 @@ static uint64_t elements_of(const struct clnorm_problem *p, unsigned role,
 {
     const uint64_t channels = (uint64_t)p->channels;
     const uint64_t parameters = !!(p->flags & CLNORM_SCALE) + !!(p->flags & CLNORM_SHIFT);
+    const uint64_t samples = p->flags & CLNORM_GHOST ? (uint64_t)p->ghost : UINT64_MAX;
+    const uint64_t ghosts = samples == UINT64_MAX ? 1 : (extents->batch + samples - 1) / samples;
     switch (buffers[role].extent) {
+    case STATISTIC: return ghosts * channels;
     case TENSOR: return extents->batch * channels * extents->spatial;
     case MOMENTS: return 4 * channels;
     case SUMS: return 2 * channels;
     case PARTS: return extents->sets * (p->operation == CLNORM_INPUT_GRADIENT ? 2 : 4) * channels;
     case STATE: return parameters * (p->flags & CLNORM_ADAM ? 2 : 1) * channels;
-    case SCRATCH: return 4 * channels;
+    case SCRATCH: return 4 * channels * ghosts;
     default: return channels;
     }
 }

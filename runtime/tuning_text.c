@@ -63,7 +63,7 @@ int clnorm__tuning_compare(const struct clnorm_problem *a, const struct clnorm_p
     const int64_t keys[][2] = {
         {a->operation, b->operation}, {a->layout, b->layout},   {a->dtype, b->dtype},
         {a->channels, b->channels},   {a->spatial, b->spatial}, {a->batch, b->batch},
-        {a->flags, b->flags},
+        {a->flags, b->flags},         {a->ghost, b->ghost},
     };
     size_t i = 0;
     while (i + 1 < sizeof keys / sizeof *keys && keys[i][0] == keys[i][1])

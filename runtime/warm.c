@@ -75,7 +75,8 @@ static struct clnorm__values warm_values(const struct clnorm__program *program)
 {
     const struct clnorm_arguments arguments = {.size = sizeof arguments, .optimiser = {.step = 1}};
     const struct clnorm__extents extents = warm_extents(program);
-    const struct clnorm_launches launches = {.batch = 1, .spatial = 1, .parts = 1};
+    const struct clnorm_launches launches = {
+        .batch = 1, .spatial = 1, .parts = 1, .ghosts = 1, .ghost_sets = 1};
     const struct clnorm_buffer nowhere = {0};
     struct clnorm__values values = {0};
     clnorm__arguments_values(&program->problem, &arguments, &extents, &launches, nowhere, &values);

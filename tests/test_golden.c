@@ -41,6 +41,7 @@ static const struct golden {
      CLNORM_KIND_GPU},
     {"input_gradient_renorm_gpu", "input-gradient nchw f32 ?x64x? +scale +shift +renorm",
      CLNORM_KIND_GPU},
+    {"forward_ghost_nchw_gpu", "forward nchw f32 ?x64x? +running +ghost=32", CLNORM_KIND_GPU},
     {"update_adam_gpu", "update nchw f32 ?x64x? +scale +shift +adam", CLNORM_KIND_GPU},
 };
 enum { GOLDEN_COUNT = sizeof goldens / sizeof *goldens };

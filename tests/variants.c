@@ -23,8 +23,8 @@ static int visit_schedules(struct variant *v, int all, int (*visit)(void *, cons
     return 0;
 }
 
-/* What softens the dependence on the batch, in full sets over f32 only. */
-#define SMALL_BATCH CLNORM_RENORM
+/* What softens the dependence on the batch, in full sets over f32 only, one at a time. */
+#define SMALL_BATCH (CLNORM_RENORM | CLNORM_GHOST)
 
 /* No legal flag can be added, but for the above: the fullest sets, of which an operation has up to
  * two (one for each optimiser). */
@@ -41,11 +41,14 @@ static int is_full(struct clnorm_problem problem)
 
 static int visit_flags(struct variant *v, int (*visit)(void *, const struct variant *), void *user)
 {
-    for (uint32_t flags = 0; flags < 2 * SMALL_BATCH; flags++) {
+    for (uint32_t flags = 0; flags < 2 * CLNORM_GHOST; flags++) {
+        const uint32_t small = flags & SMALL_BATCH;
         v->problem.flags = flags;
+        v->problem.ghost = flags & CLNORM_GHOST ? 8 : 0;
         if (clnorm_problem_check(&v->problem, 0, 0) != CLNORM_OK)
             continue;
-        if (flags & SMALL_BATCH && (!is_full(v->problem) || v->problem.dtype != CLNORM_F32))
+        if (small && ((small & (small - 1)) != 0 || v->problem.dtype != CLNORM_F32 ||
+                      v->problem.batch == CLNORM_ANY || !is_full(v->problem)))
             continue;
         const int ends = flags == 0 || is_full(v->problem);
         if ((!ends || v->problem.dtype != CLNORM_F32) &&

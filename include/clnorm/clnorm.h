@@ -25,6 +25,12 @@
  * The paper begins there, and later lets them grow to 3 and 5. Without CLNORM_RUNNING the running
  * statistics are read only.
  *
+ * With CLNORM_GHOST the batch is G sub-batches, `ghost` samples each in their order and the last
+ * with what is left, that are normalised each by its own statistics: the ghost batches of Hoffer,
+ * Hubara and Soudry, "Train longer, generalize better: closing the generalization gap in large
+ * batch training of neural networks" (2017), algorithm 1. Running statistics take them one after
+ * another, as if each were a batch; dscale and dshift are sums over all.
+ *
  * Conventions (other libraries differ; these are clnorm's):
  *   - momentum is the weight of the NEW value: running = (1 - momentum)*running + momentum*batch
  * (0.1 as in PyTorch and cuDNN; 1 minus the number in ONNX and Keras). Given at run time, so
@@ -264,9 +270,10 @@ struct clnorm_arguments {
     struct clnorm_buffer dadd;           /* T out: dy after relu */
     struct clnorm_buffer scale, shift;   /* P in; in and out with an optimiser */
     struct clnorm_buffer dscale, dshift; /* P out; in for update */
-    struct clnorm_buffer mean;   /* P: out of forward and normalise, in of infer and backward */
-    struct clnorm_buffer invstd; /* P: out of forward and normalise, in of backward */
-    struct clnorm_buffer var;    /* P in: biased or unbiased as the caller keeps it (infer) */
+    /* P: out of forward and normalise, in of infer and backward (mean), of backward (invstd); with
+     * ghost G*P, those of the first sub-batch first */
+    struct clnorm_buffer mean, invstd;
+    struct clnorm_buffer var; /* P in: biased or unbiased as the caller keeps it (infer) */
     struct clnorm_buffer running_mean, running_var; /* P in and out; with renorm alone P in */
     /* Renorm, P: out of forward and normalise, in of backward and input-gradient (renorm_d for
      * dscale only) */

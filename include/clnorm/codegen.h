@@ -96,9 +96,10 @@ enum clnorm_flag {
                                  (PyTorch, cuDNN) */
     CLNORM_SGD =
         1u << 6, /* update, backward: optimiser step by SGD with momentum and weight decay */
-    CLNORM_ADAM = 1u << 7,  /* update, backward: optimiser step by Adam */
-    CLNORM_RENORM = 1u << 8 /* batch renormalization: y as with the running statistics from before
-                               the batch, as far as r_max and d_max let it */
+    CLNORM_ADAM = 1u << 7,   /* update, backward: optimiser step by Adam */
+    CLNORM_RENORM = 1u << 8, /* batch renormalization: y as with the running statistics from before
+                                the batch, as far as r_max and d_max let it */
+    CLNORM_GHOST = 1u << 9   /* sub-batches of `ghost` samples with statistics of their own */
 };
 
 /* An extent known only when a plan runs; `?` in the grammar. */
@@ -112,6 +113,8 @@ struct clnorm_problem {
     int64_t channels; /* 1 <= C <= 2^31 - 1, always known */
     int64_t spatial;  /* S >= 0, or CLNORM_ANY; 1 for fully connected layers */
     uint32_t flags;   /* of enum clnorm_flag, those the operation knows (clnorm_operation_flags) */
+    int64_t ghost;    /* with CLNORM_GHOST: samples of a sub-batch, 1 to 2^31 - 1, the last one has
+                         what is left; else 0 */
 };
 
 /* Names as the grammar spells them: "forward", "nhwc", "f16". NULL outside the enum. */
@@ -336,11 +339,13 @@ struct clnorm_launches {
     /* Extents as the kernels take them: nhwc is walked as one row of N*S positions; nchw with planes
      * too small to fill vectors likewise, with N positions of C*S values. */
     uint64_t batch, spatial;
-    uint64_t past;  /* 1: tensors are stored past the caches */
-    uint64_t parts; /* sets of sums the reduction leaves: batch parts x spatial parts x spread; 0
+    uint64_t past;   /* 1: tensors are stored past the caches */
+    uint64_t parts;  /* sets of sums the reduction leaves: batch parts x spatial parts x spread; 0
                        when M = 0 */
-    uint64_t constants; /* where the per-channel constants start in the workspace, in parameters */
-    uint64_t workspace; /* bytes; 0 when none is needed; never falls as extents grow */
+    uint64_t ghosts; /* sub-batches: 1 without CLNORM_GHOST, 0 when N = 0 */
+    uint64_t ghost_sets; /* sets of sums of each but the last */
+    uint64_t constants;  /* where the per-channel constants start in the workspace, in parameters */
+    uint64_t workspace;  /* bytes; 0 when none is needed; never falls as extents grow */
 };
 
 /*

@@ -4,7 +4,7 @@
 #define ONE(value)   (1u << (value))
 
 /* Which flag sets a row goes through. */
-enum flags { MOST, NONE, WITH_SGD, WITH_ADAM, WITH_RENORM, ALL_LEGAL };
+enum flags { MOST, NONE, WITH_SGD, WITH_ADAM, WITH_RENORM, WITH_GHOST, ALL_LEGAL };
 
 /* Whose schedules. SMALL_RESIDENT: of the CPU and the GPU in turn, so that small tiles are fused
  * and larger ones split. STREAMING: of the CPU likewise, and stored past the caches however small. */
@@ -75,7 +75,6 @@ static const struct extents small_dense[] = {{2, 1}, END};
 #define STAGED                                                                                     \
     (ONE(CLNORM_MOMENTS) | ONE(CLNORM_NORMALISE) | ONE(CLNORM_BACKWARD_SUMS) |                     \
      ONE(CLNORM_INPUT_GRADIENT))
-#define RENORMED (TRAINING | ONE(CLNORM_NORMALISE) | ONE(CLNORM_INPUT_GRADIENT))
 #define ORDINARY ONE(CLNORM_DATA_ORDINARY)
 #define NASTY    EVERY(CLNORM_DATA_EXACT)
 #define QUICK    CLNORM_EFFORT_QUICK
@@ -106,7 +105,6 @@ static const struct row rows[] = {
      WITH_SGD, BY_LIBRARY, 0, DRAWN},
     {QUICK, 5, common, ONE(CLNORM_UPDATE) | ONE(CLNORM_BACKWARD), ONE(CLNORM_NHWC), F32, ORDINARY,
      WITH_ADAM, BY_LIBRARY, 0, DRAWN},
-    {QUICK, 5, common, RENORMED, BOTH, F32, NASTY, WITH_RENORM, BY_LIBRARY, 0, DRAWN},
     {FULL, 5, fused_and_split, OPERATIONS, BOTH, DTYPES, ORDINARY, ALL_LEGAL, SMALL_RESIDENT, 0,
      DRAWN},
     {FULL, 6, fixed_even, TRAINING, ONE(CLNORM_NCHW), F32, ORDINARY, MOST, ALL_SCHEDULES, 1, DRAWN},
@@ -152,6 +150,9 @@ static const struct row rows[] = {
     {FULL, 6, small_plane, TRAINING, ONE(CLNORM_NCHW), F32, ORDINARY, MOST, ALL_SCHEDULES, 1,
      DRAWN},
     {FULL, 300, small_plane, WHOLE, ONE(CLNORM_NCHW), F32, NASTY, MOST, STREAMING, 1, EACH},
+    {SMALL, 5, small_rows, TRAINING, BOTH, F32, ORDINARY, WITH_GHOST, SMALL_RESIDENT, 0, DRAWN},
+    {QUICK, 5, common, TRAINING, ONE(CLNORM_NCHW), F32, NASTY, WITH_RENORM, BY_LIBRARY, 0, DRAWN},
+    {QUICK, 5, common, TRAINING, BOTH, F32, NASTY, WITH_GHOST, BY_LIBRARY, 0, DRAWN},
 };
 
 struct walk {
@@ -290,7 +291,8 @@ static int has_turn(const struct clnorm_problem *const problem, const uint32_t f
            problem->operation == CLNORM_MOMENTS || problem->operation == CLNORM_BACKWARD_SUMS;
 }
 
-#define OPTIMISERS (CLNORM_SGD | CLNORM_ADAM)
+#define OPTIMISERS  (CLNORM_SGD | CLNORM_ADAM)
+#define SMALL_BATCH (CLNORM_RENORM | CLNORM_GHOST)
 
 static void visit_legal(struct walk *const walk, const struct row *const row,
                         struct clnorm_case one, const uint32_t flags)
@@ -301,10 +303,10 @@ static void visit_legal(struct walk *const walk, const struct row *const row,
 }
 
 static void visit_flags(struct walk *const walk, const struct row *const row,
-                        const struct clnorm_case one)
+                        struct clnorm_case one)
 {
     const uint32_t all = clnorm_operation_flags(one.problem.operation);
-    const uint32_t most = all & ~(uint32_t)(CLNORM_BIASED | OPTIMISERS | CLNORM_RENORM);
+    const uint32_t most = all & ~(uint32_t)(CLNORM_BIASED | OPTIMISERS | SMALL_BATCH);
     switch (row->flags) {
     case MOST:
         visit_legal(walk, row, one,
@@ -314,11 +316,14 @@ static void visit_flags(struct walk *const walk, const struct row *const row,
     case WITH_SGD: visit_legal(walk, row, one, most | (all & CLNORM_SGD)); break;
     case WITH_ADAM: visit_legal(walk, row, one, most | (all & CLNORM_ADAM)); break;
     case WITH_RENORM: visit_legal(walk, row, one, most | CLNORM_RENORM); break;
+    case WITH_GHOST:
+        one.problem.ghost = 2;
+        visit_legal(walk, row, one, most | CLNORM_GHOST);
+        break;
     case ALL_LEGAL:
         for (uint32_t flags = 0; flags <= all; flags++)
-            if ((flags & ~all) == 0 &&
-                (walk->effort == CLNORM_EFFORT_EXHAUSTIVE ||
-                 (!(flags & CLNORM_RENORM) && has_turn(&one.problem, flags))))
+            if ((flags & ~all) == 0 && (walk->effort == CLNORM_EFFORT_EXHAUSTIVE ||
+                                        (!(flags & SMALL_BATCH) && has_turn(&one.problem, flags))))
                 visit_legal(walk, row, one, flags);
         break;
     }

@@ -161,31 +161,38 @@ static void fill_sums(struct clnorm_values *const values, const uint64_t seed)
 
 /* What backward and infer are given for x: the statistics of its channels, rounded as forward would
  * have saved them. */
-static void fill_statistics(struct clnorm_values *const values)
+static void fill_statistics_of(struct clnorm_values *const values, const struct clnorm_part part)
 {
     const double *const x = values->slot[CLNORM_SLOT_X].data;
-    const double count = (double)values->batch * (double)values->spatial;
+    const double count = (double)(part.last - part.first) * (double)values->spatial;
     const enum clnorm_dtype dtype = clnorm_convert_parameter(values->problem.dtype);
-    for (int64_t c = 0; c < values->problem.channels; c++) {
-        long double sum = 0, squares = 0;
-        for (int64_t n = 0; n < values->batch; n++)
-            for (int64_t s = 0; s < values->spatial; s++)
-                sum += x[clnorm_values_offset(values, n, c, s)];
-        const long double mean = count > 0 ? sum / count : 0;
-        for (int64_t n = 0; n < values->batch; n++)
-            for (int64_t s = 0; s < values->spatial; s++) {
-                const long double deviation = x[clnorm_values_offset(values, n, c, s)] - mean;
-                squares += deviation * deviation;
-            }
-        const double var = count > 0 ? (double)(squares / count) : 0;
-        if (values->slot[CLNORM_SLOT_MEAN].use == CLNORM_READ)
-            values->slot[CLNORM_SLOT_MEAN].data[c] = clnorm_convert_round(dtype, (double)mean);
-        if (values->slot[CLNORM_SLOT_INVSTD].use == CLNORM_READ)
-            values->slot[CLNORM_SLOT_INVSTD].data[c] =
-                clnorm_convert_round(dtype, 1 / sqrt(var + values->epsilon));
-        if (values->slot[CLNORM_SLOT_VAR].use == CLNORM_READ)
-            values->slot[CLNORM_SLOT_VAR].data[c] = clnorm_convert_round(dtype, var);
-    }
+    long double sum = 0, squares = 0;
+    for (int64_t n = part.first; n < part.last; n++)
+        for (int64_t s = 0; s < values->spatial; s++)
+            sum += x[clnorm_values_offset(values, n, part.channel, s)];
+    const long double mean = count > 0 ? sum / count : 0;
+    for (int64_t n = part.first; n < part.last; n++)
+        for (int64_t s = 0; s < values->spatial; s++) {
+            const long double deviation =
+                x[clnorm_values_offset(values, n, part.channel, s)] - mean;
+            squares += deviation * deviation;
+        }
+    const double var = count > 0 ? (double)(squares / count) : 0;
+    const size_t at = part.statistic;
+    if (values->slot[CLNORM_SLOT_MEAN].use == CLNORM_READ)
+        values->slot[CLNORM_SLOT_MEAN].data[at] = clnorm_convert_round(dtype, (double)mean);
+    if (values->slot[CLNORM_SLOT_INVSTD].use == CLNORM_READ)
+        values->slot[CLNORM_SLOT_INVSTD].data[at] =
+            clnorm_convert_round(dtype, 1 / sqrt(var + values->epsilon));
+    if (values->slot[CLNORM_SLOT_VAR].use == CLNORM_READ)
+        values->slot[CLNORM_SLOT_VAR].data[at] = clnorm_convert_round(dtype, var);
+}
+
+static void fill_statistics(struct clnorm_values *const values)
+{
+    for (int64_t ghost = 0; ghost < clnorm_values_ghosts(values); ghost++)
+        for (int64_t c = 0; c < values->problem.channels; c++)
+            fill_statistics_of(values, clnorm_values_part(values, c, ghost));
 }
 
 /* y as a forward with relu left it; NaN and all. */

@@ -39,17 +39,19 @@ struct moments {
     long double count, mean, m2;
 };
 
-static struct moments moments_of_tensor(const struct clnorm_values *const values, const int64_t c)
+static struct moments moments_of_tensor(const struct clnorm_values *const values,
+                                        const struct clnorm_part part)
 {
     const double *const x = values->slot[CLNORM_SLOT_X].data;
-    struct moments moments = {.count = (long double)values->batch * values->spatial};
+    const int64_t c = part.channel;
+    struct moments moments = {.count = (long double)(part.last - part.first) * values->spatial};
     long double sum = 0;
-    for (int64_t n = 0; n < values->batch; n++)
+    for (int64_t n = part.first; n < part.last; n++)
         for (int64_t s = 0; s < values->spatial; s++)
             sum += x[clnorm_values_offset(values, n, c, s)];
     if (moments.count > 0)
         moments.mean = sum / moments.count;
-    for (int64_t n = 0; n < values->batch; n++)
+    for (int64_t n = part.first; n < part.last; n++)
         for (int64_t s = 0; s < values->spatial; s++) {
             const long double deviation = x[clnorm_values_offset(values, n, c, s)] - moments.mean;
             moments.m2 += deviation * deviation;
@@ -106,6 +108,13 @@ static void put_moments(struct clnorm_values *const values, const int64_t c,
                           unit * (double)moments.m2);
 }
 
+/* The tolerance that a running statistic has from the sub-batches before, less what it is forgotten. */
+static double carried(const struct clnorm_values *const values, const enum clnorm_slot slot,
+                      const int64_t c)
+{
+    return (1 - values->momentum) * values->slot[slot].tolerance[c];
+}
+
 static void put_running(struct clnorm_values *const values, const int64_t c,
                         const struct moments moments)
 {
@@ -117,13 +126,14 @@ static void put_running(struct clnorm_values *const values, const int64_t c,
     const double biased = variance_of(moments), mean = (double)moments.mean;
     const int corrected = !clnorm__reference_has(values, CLNORM_BIASED) && moments.count > 1;
     const double var = corrected ? (double)(moments.m2 / (moments.count - 1)) : biased;
-    clnorm__reference_put(values, CLNORM_SLOT_RUNNING_MEAN, (size_t)c,
-                          (1 - weight) * old_mean[c] + weight * mean,
-                          weight * unit * sqrt(biased) +
-                              4 * clnorm__reference_ulp(values, fabs(old_mean[c]) + fabs(mean)));
     clnorm__reference_put(
-        values, CLNORM_SLOT_RUNNING_VAR, (size_t)c, (1 - weight) * old_var[c] + weight * var,
-        weight * unit * var + 4 * clnorm__reference_ulp(values, fabs(old_var[c]) + var));
+        values, CLNORM_SLOT_RUNNING_MEAN, (size_t)c, (1 - weight) * old_mean[c] + weight * mean,
+        carried(values, CLNORM_SLOT_RUNNING_MEAN, c) + weight * unit * sqrt(biased) +
+            4 * clnorm__reference_ulp(values, fabs(old_mean[c]) + fabs(mean)));
+    clnorm__reference_put(values, CLNORM_SLOT_RUNNING_VAR, (size_t)c,
+                          (1 - weight) * old_var[c] + weight * var,
+                          carried(values, CLNORM_SLOT_RUNNING_VAR, c) + weight * unit * var +
+                              4 * clnorm__reference_ulp(values, fabs(old_var[c]) + var));
 }
 
 static double parameter(const struct clnorm_values *const values, const enum clnorm_slot slot,
@@ -171,13 +181,14 @@ static struct renorm put_renorm(struct clnorm_values *const values, const int64_
     return by;
 }
 
-static void put_outputs(struct clnorm_values *const values, const int64_t c, const long double mean,
-                        const double invstd, const struct renorm by)
+static void put_outputs(struct clnorm_values *const values, const struct clnorm_part part,
+                        const long double mean, const double invstd, const struct renorm by)
 {
+    const int64_t c = part.channel;
     const double unit = clnorm_reference_unit(values->problem.dtype);
     const double scale = parameter(values, CLNORM_SLOT_SCALE, CLNORM_SCALE, c, 1);
     const double shift = parameter(values, CLNORM_SLOT_SHIFT, CLNORM_SHIFT, c, 0);
-    for (int64_t n = 0; n < values->batch; n++)
+    for (int64_t n = part.first; n < part.last; n++)
         for (int64_t s = 0; s < values->spatial; s++) {
             const size_t i = clnorm_values_offset(values, n, c, s);
             const double xhat = (double)(values->slot[CLNORM_SLOT_X].data[i] - mean) * invstd;
@@ -190,25 +201,25 @@ static void put_outputs(struct clnorm_values *const values, const int64_t c, con
         }
 }
 
-static void forward_with(struct clnorm_values *const values, const int64_t c,
+static void forward_with(struct clnorm_values *const values, const struct clnorm_part part,
                          const struct moments moments)
 {
     const double unit = clnorm_reference_unit(values->problem.dtype);
     const double var = variance_of(moments), mean = (double)moments.mean;
     const double invstd = 1 / sqrt(var + values->epsilon);
-    clnorm__reference_put(values, CLNORM_SLOT_MEAN, (size_t)c, mean,
+    clnorm__reference_put(values, CLNORM_SLOT_MEAN, part.statistic, mean,
                           unit * sqrt(var) + clnorm__reference_ulp(values, mean));
-    clnorm__reference_put(values, CLNORM_SLOT_INVSTD, (size_t)c, invstd,
+    clnorm__reference_put(values, CLNORM_SLOT_INVSTD, part.statistic, invstd,
                           invstd * unit * var / (var + values->epsilon) / 2 +
                               4 * clnorm__reference_ulp(values, invstd));
-    const struct renorm by = put_renorm(values, c, moments);
-    put_running(values, c, moments);
-    put_outputs(values, c, moments.mean, invstd, by);
+    const struct renorm by = put_renorm(values, part.channel, moments);
+    put_running(values, part.channel, moments);
+    put_outputs(values, part, moments.mean, invstd, by);
 }
 
 static void moments_step(struct clnorm_values *const values, const int64_t c)
 {
-    put_moments(values, c, moments_of_tensor(values, c));
+    put_moments(values, c, moments_of_tensor(values, clnorm_values_part(values, c, 0)));
 }
 
 static void merge_step(struct clnorm_values *const values, const int64_t c)
@@ -218,19 +229,22 @@ static void merge_step(struct clnorm_values *const values, const int64_t c)
 
 static void normalise_step(struct clnorm_values *const values, const int64_t c)
 {
-    forward_with(values, c, moments_of_parts(values, c));
+    forward_with(values, clnorm_values_part(values, c, 0), moments_of_parts(values, c));
 }
 
 static void forward_step(struct clnorm_values *const values, const int64_t c)
 {
-    forward_with(values, c, moments_of_tensor(values, c));
+    for (int64_t ghost = 0; ghost < clnorm_values_ghosts(values); ghost++) {
+        const struct clnorm_part part = clnorm_values_part(values, c, ghost);
+        forward_with(values, part, moments_of_tensor(values, part));
+    }
 }
 
 static void infer_step(struct clnorm_values *const values, const int64_t c)
 {
     const double var = values->slot[CLNORM_SLOT_VAR].data[c];
-    put_outputs(values, c, values->slot[CLNORM_SLOT_MEAN].data[c], 1 / sqrt(var + values->epsilon),
-                (struct renorm){.r = 1});
+    put_outputs(values, clnorm_values_part(values, c, 0), values->slot[CLNORM_SLOT_MEAN].data[c],
+                1 / sqrt(var + values->epsilon), (struct renorm){.r = 1});
 }
 
 static void update_step(struct clnorm_values *const values, const int64_t c)

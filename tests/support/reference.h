@@ -17,6 +17,9 @@
  *     optimiser           unit of the step, 2 ulp of the parameter, and what the gradient's
  * tolerance makes of it
  *
+ * r of renorm has the relative tolerance of invstd, d that of the mean over sigma. Of ghost batches
+ * a running statistic has what each of them leaves of its own.
+ *
  * f16 and bf16 tensors: half an ulp more, the one rounding when stored. Everything: the smallest
  * normal number more, since a device may flush denormals.
  */

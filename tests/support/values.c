@@ -126,6 +126,25 @@ size_t clnorm_values_offset(const struct clnorm_values *const values, const int6
                         : (n * values->spatial + s) * channels + c);
 }
 
+int64_t clnorm_values_ghosts(const struct clnorm_values *const values)
+{
+    const int64_t ghost = values->problem.ghost;
+    return ghost > 0 ? (values->batch + ghost - 1) / ghost : 1;
+}
+
+struct clnorm_part clnorm_values_part(const struct clnorm_values *const values, const int64_t c,
+                                      const int64_t ghost)
+{
+    const int64_t size = values->problem.ghost > 0 ? values->problem.ghost : values->batch;
+    const int64_t first = ghost * size, left = values->batch - first;
+    return (struct clnorm_part){
+        .channel = c,
+        .first = first,
+        .last = first + (left < size ? left : size),
+        .statistic = (size_t)(ghost * values->problem.channels + c),
+    };
+}
+
 int64_t clnorm_values_channel(const struct clnorm_values *const values, const enum clnorm_slot slot,
                               const size_t index)
 {

@@ -73,6 +73,15 @@ void clnorm_values_free(struct clnorm_values *values); /* an empty struct is fin
 /* Index of element (n, c, s) of a tensor, by the formula of enum clnorm_layout. */
 size_t clnorm_values_offset(const struct clnorm_values *values, int64_t n, int64_t c, int64_t s);
 
+/* A channel of a sub-batch, which is the whole batch without +ghost: samples first to last - 1; and
+ * its place in mean and invstd. */
+struct clnorm_part {
+    int64_t channel, first, last;
+    size_t statistic;
+};
+int64_t clnorm_values_ghosts(const struct clnorm_values *values); /* sub-batches */
+struct clnorm_part clnorm_values_part(const struct clnorm_values *values, int64_t c, int64_t ghost);
+
 /* The channel that element `index` of a slot belongs to. */
 int64_t clnorm_values_channel(const struct clnorm_values *values, enum clnorm_slot slot,
                               size_t index);

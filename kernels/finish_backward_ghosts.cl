@@ -1,0 +1,61 @@
+// What the input gradient of a sub-batch needs, of `count` channels from `chan` on.
+void finish_channels(
+    const results r, global const real *parts, const ulong sets, const ulong chan,
+    const int count)
+{
+    record total = record_none();
+    for (ulong set = 0; set < sets; set++)
+        total = record_merge(total, record_load(parts, set, chan, count));
+    const wide invstd = wide_load(r.invstd + chan, count);
+#if SCALE
+    const wide gain = invstd * wide_load(r.scale + chan, count);
+#else
+    const wide gain = invstd;
+#endif
+    const real values = min(r.positions, r.ghost_positions);
+    global real *constants = r.constants + chan;
+    wide_store(gain, constants, count);
+    wide_store(wide_load(r.mean + chan, count), constants + CHANNELS, count);
+    wide_store(total.sum / values, constants + 2ul * CHANNELS, count);
+    wide_store(total.dot / values * invstd, constants + 3ul * CHANNELS, count);
+}
+
+// Those of the next sub-batch.
+void results_next(results *r)
+{
+    r->mean += CHANNELS;
+    r->positions -= min(r->positions, r->ghost_positions);
+    r->invstd += CHANNELS;
+    r->constants += 4ul * CHANNELS;
+}
+#if SPLIT
+#include "finish_ghosts.cl"
+#endif
+#if SCALE || SHIFT
+
+// The parameters' gradients are sums over all sub-batches.
+void finish_parameters(
+    const results r, global const real *parts, const ulong sets, const ulong chan,
+    const int count)
+{
+    record total = record_none();
+    for (ulong set = 0; set < sets; set++)
+        total = record_merge(total, record_load(parts, set, chan, count));
+#if SCALE
+    wide_store(total.dot, r.dscale + chan, count);
+#endif
+#if SHIFT
+    wide_store(total.sum, r.dshift + chan, count);
+#endif
+#if OPTIMISER
+    global real *state = r.state + chan;
+#if SCALE
+    optimise(r.by, r.scale + chan, total.dot, state, count);
+    state += (ulong)STATES * CHANNELS;
+#endif
+#if SHIFT
+    optimise(r.by, r.shift + chan, total.sum, state, count);
+#endif
+#endif
+}
+#endif
