@@ -38,6 +38,7 @@ void clnorm__emit_symbols(const struct clnorm_problem *p, const struct clnorm_sc
         {"BIASED", (p->flags & CLNORM_BIASED) != 0},
         {"RENORM", (p->flags & CLNORM_RENORM) != 0},
         {"GHOST", (p->flags & CLNORM_GHOST) != 0},
+        {"LENGTHS", (p->flags & CLNORM_LENGTHS) != 0},
         {"OFFSET", (p->flags & (CLNORM_SHIFT | CLNORM_RENORM)) != 0},
         {"SGD", (p->flags & CLNORM_SGD) != 0},
         {"OPTIMISER", (p->flags & (CLNORM_SGD | CLNORM_ADAM)) != 0},

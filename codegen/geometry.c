@@ -22,6 +22,8 @@
 #define MAP_PARTS 4
 /* A schedule aims for so many parts for each compute unit. */
 #define PARTS_PER_UNIT 4
+/* Flags under which positions of the batch are not all the same to the walk. */
+#define SAMPLES_DIFFER (CLNORM_GHOST | CLNORM_LENGTHS)
 
 static uint64_t divide_up(uint64_t a, uint64_t b)
 {
@@ -59,14 +61,14 @@ uint64_t clnorm__spread(const struct clnorm_problem *problem,
     const int64_t least = LEAST_POSITIONS * (fills ? 4 : 1);
     if (schedule->walk != CLNORM_WALK_SERIAL || !clnorm__channels_first(problem) ||
         problem->channels == 1 || (batch != CLNORM_ANY && batch < least) || spatial < 2 ||
-        spatial >= 2 * lanes || (fills && !reduces) || problem->flags & CLNORM_GHOST)
+        spatial >= 2 * lanes || (fills && !reduces) || problem->flags & SAMPLES_DIFFER)
         return 1;
     const uint64_t unit = common_multiple((uint64_t)spatial, schedule->lanes);
     return unit <= schedule->tile ? (uint64_t)spatial : 1;
 }
 
-/* A problem with extents, as its kernels walk it: a single channel, and channels last, is one row
- * of N*S positions; so is what clnorm__spread makes channels last, with its columns for channels. */
+/* A problem with extents, as its kernels walk it: channels last, and a single channel where samples
+ * are all the same, is one row of N*S positions; so is what clnorm__spread makes channels last, with its columns for channels. */
 struct work {
     const struct clnorm_problem *problem;
     const struct clnorm_schedule *schedule;
@@ -84,7 +86,7 @@ static struct work work_of(const struct clnorm_problem *problem,
     const uint64_t spread = clnorm__spread(problem, schedule);
     const int first = clnorm__channels_first(problem) && spread == 1;
     const int ghost = (problem->flags & CLNORM_GHOST) != 0;
-    const int rows = first && (problem->channels > 1 || ghost);
+    const int rows = first && (problem->channels > 1 || problem->flags & SAMPLES_DIFFER);
     const uint64_t samples = ghost ? (uint64_t)problem->ghost : at_least(batch, 1);
     return (struct work){
         .problem = problem,

@@ -9,21 +9,24 @@
 #define OPTIMISERS (CLNORM_SGD | CLNORM_ADAM)
 #define STATISTICS (CLNORM_RUNNING | CLNORM_BIASED | CLNORM_RENORM)
 #define OUTPUT     (CLNORM_ADD | CLNORM_RELU)
-#define GRADIENTS  (PARAMETERS | OUTPUT | OPTIMISERS)
+#define LENGTHS    CLNORM_LENGTHS
+#define TRAINING   (PARAMETERS | OUTPUT | STATISTICS | LENGTHS)
+#define GRADIENT   (PARAMETERS | OUTPUT | OPTIMISERS | CLNORM_RENORM | LENGTHS)
+#define FROZEN     (PARAMETERS | OUTPUT | OPTIMISERS | LENGTHS)
 
 /* clang-format off */
 static const struct clnorm__traits traits[CLNORM_OPERATION_COUNT] = {
-    /*                         name               file         flags                          parts red fin map pl read */
-    [CLNORM_MOMENTS] =         {"moments",        "forward.cl",  0,                                  0, 1, 1, 0, 4, 1},
-    [CLNORM_MERGE] =           {"merge",          "forward.cl",  0,                                  1, 0, 1, 0, 4, 0},
-    [CLNORM_NORMALISE] =       {"normalise",      "forward.cl",  PARAMETERS | OUTPUT | STATISTICS,   1, 0, 1, 1, 4, 1},
-    [CLNORM_FORWARD] =         {"forward",        "forward.cl",  PARAMETERS | OUTPUT | STATISTICS | CLNORM_GHOST, 0, 1, 1, 1, 4, 1},
-    [CLNORM_INFER] =           {"infer",          "infer.cl",    PARAMETERS | OUTPUT,                0, 0, 0, 1, 0, 1},
-    [CLNORM_BACKWARD_SUMS] =   {"backward-sums",  "backward.cl", CLNORM_RELU,                        0, 1, 1, 0, 2, 2},
-    [CLNORM_INPUT_GRADIENT] =  {"input-gradient", "backward.cl", GRADIENTS | CLNORM_RENORM,      1, 0, 1, 1, 2, 2},
-    [CLNORM_BACKWARD] =        {"backward",       "backward.cl", GRADIENTS | CLNORM_RENORM | CLNORM_GHOST, 0, 1, 1, 1, 2, 2},
-    [CLNORM_BACKWARD_FROZEN] = {"backward-frozen", "backward.cl", GRADIENTS,                     0, 1, 1, 1, 2, 2},
-    [CLNORM_UPDATE] =          {"update",         "update.cl",   PARAMETERS | OPTIMISERS,            0, 0, 1, 0, 0, 0},
+    /*                         name               file           flags                          parts red fin map pl read */
+    [CLNORM_MOMENTS] =         {"moments",         "forward.cl",  LENGTHS,                       0, 1, 1, 0, 4, 1},
+    [CLNORM_MERGE] =           {"merge",           "forward.cl",  0,                             1, 0, 1, 0, 4, 0},
+    [CLNORM_NORMALISE] =       {"normalise",       "forward.cl",  TRAINING,                      1, 0, 1, 1, 4, 1},
+    [CLNORM_FORWARD] =         {"forward",         "forward.cl",  TRAINING | CLNORM_GHOST,       0, 1, 1, 1, 4, 1},
+    [CLNORM_INFER] =           {"infer",           "infer.cl",    PARAMETERS | OUTPUT | LENGTHS, 0, 0, 0, 1, 0, 1},
+    [CLNORM_BACKWARD_SUMS] =   {"backward-sums",   "backward.cl", CLNORM_RELU | LENGTHS,         0, 1, 1, 0, 2, 2},
+    [CLNORM_INPUT_GRADIENT] =  {"input-gradient",  "backward.cl", GRADIENT,                      1, 0, 1, 1, 2, 2},
+    [CLNORM_BACKWARD] =        {"backward",        "backward.cl", GRADIENT | CLNORM_GHOST,       0, 1, 1, 1, 2, 2},
+    [CLNORM_BACKWARD_FROZEN] = {"backward-frozen", "backward.cl", FROZEN,                        0, 1, 1, 1, 2, 2},
+    [CLNORM_UPDATE] =          {"update",          "update.cl",   PARAMETERS | OPTIMISERS,       0, 0, 1, 0, 0, 0},
 };
 /* clang-format on */
 
@@ -44,10 +47,10 @@ static const struct {
     const char *name;
     uint32_t flag;
 } flag_names[] = {
-    {"scale", CLNORM_SCALE}, {"shift", CLNORM_SHIFT},     {"add", CLNORM_ADD},
-    {"relu", CLNORM_RELU},   {"running", CLNORM_RUNNING}, {"biased", CLNORM_BIASED},
-    {"sgd", CLNORM_SGD},     {"adam", CLNORM_ADAM},       {"renorm", CLNORM_RENORM},
-    {"ghost", CLNORM_GHOST},
+    {"scale", CLNORM_SCALE},     {"shift", CLNORM_SHIFT},     {"add", CLNORM_ADD},
+    {"relu", CLNORM_RELU},       {"running", CLNORM_RUNNING}, {"biased", CLNORM_BIASED},
+    {"sgd", CLNORM_SGD},         {"adam", CLNORM_ADAM},       {"renorm", CLNORM_RENORM},
+    {"lengths", CLNORM_LENGTHS}, {"ghost", CLNORM_GHOST},
 };
 enum { FLAG_COUNT = sizeof flag_names / sizeof *flag_names };
 
@@ -141,6 +144,10 @@ static enum clnorm_status check_ghost(const struct clnorm_problem *problem, char
             message, size,
             "+ghost and +renorm do not go together: one wants the noise of small "
             "batches, the other takes it out");
+    if (flags & CLNORM_GHOST && flags & CLNORM_LENGTHS)
+        return clnorm__invalid(message, size,
+                               "+ghost and +lengths do not go together: run the sub-batches one by "
+                               "one");
     if (flags & CLNORM_GHOST && (problem->ghost < 1 || problem->ghost > INT32_MAX))
         return clnorm__invalid(message, size,
                                "+ghost needs the samples of a sub-batch, 1 to 2147483647, as in "

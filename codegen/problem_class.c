@@ -18,7 +18,8 @@ static uint32_t traffic_flags(const struct clnorm_problem *problem)
 {
     if (problem->operation == CLNORM_UPDATE) /* nothing but its flags */
         return problem->flags;
-    const uint32_t flags = problem->flags & (CLNORM_ADD | CLNORM_RELU | CLNORM_GHOST);
+    const uint32_t flags =
+        problem->flags & (CLNORM_ADD | CLNORM_RELU | CLNORM_GHOST | CLNORM_LENGTHS);
     const int sums = problem->operation == CLNORM_BACKWARD_FROZEN && problem->flags & PARAMETERS;
     return sums ? flags | CLNORM_SCALE : flags;
 }

@@ -74,8 +74,11 @@ static uint32_t lanes_of(const struct row *row, const struct clnorm_problem *pro
     const int first = clnorm__channels_first(problem);
     uint32_t lanes = row->lanes ? row->lanes : power_below(target->vector_bytes / real);
     lanes = least(least(lanes, 16), power_below(target->max_group)); /* also the finish group */
-    if (row->walk == CLNORM_WALK_GROUP && !first)
+    const int lengths = (problem->flags & CLNORM_LENGTHS) != 0;
+    if (row->walk == CLNORM_WALK_GROUP && (!first || lengths))
         return 1;
+    if (lengths && !first)
+        return least(lanes, power_below((uint64_t)problem->channels));
     const struct clnorm_schedule whole = {.walk = row->walk, .lanes = lanes, .tile = row->tile};
     if (row->walk == CLNORM_WALK_SERIAL && first && problem->channels > 1 && problem->spatial > 0 &&
         clnorm__spread(problem, &whole) == 1)
@@ -174,6 +177,11 @@ static enum clnorm_status check_serial(const struct clnorm_schedule *s,
     if (!clnorm__channels_first(problem) && s->tile % s->lanes != 0)
         return clnorm__invalid(message, size,
                                "schedule: over channels last, tile must be a multiple of lanes");
+    if (problem->flags & CLNORM_LENGTHS && !clnorm__channels_first(problem) &&
+        s->lanes > problem->channels)
+        return clnorm__invalid(message, size,
+                               "schedule: over channels last, +lengths needs at most as many lanes "
+                               "as channels: a vector with several rows may be valid in part");
     return CLNORM_OK;
 }
 
@@ -193,6 +201,11 @@ static enum clnorm_status check_groups(const struct clnorm_schedule *s,
     if (!first && s->lanes != 1)
         return clnorm__invalid(message, size,
                                "schedule: the group walk over channels last has 1 lane");
+    if (problem->flags & CLNORM_LENGTHS && s->lanes != 1)
+        return clnorm__invalid(
+            message, size,
+            "schedule: the group walk under +lengths has 1 lane: a vector may be "
+            "valid in part");
     if (s->lanes > 1 && (problem->spatial == CLNORM_ANY || problem->spatial % s->lanes != 0))
         return clnorm__invalid(
             message, size,

@@ -44,6 +44,9 @@ void reduce(
 // Merges the parts of each channel: one work-item for WIDE channels.
 kernel __attribute__((reqd_work_group_size(FINISH_GROUP, 1, 1), vec_type_hint(wide)))
 void finish(
+#if LENGTHS && !FROZEN && !KEEP_SUMS
+    global const uint *lengths, const ulong lengths_offset,
+#endif
 #if !FROZEN && !KEEP_SUMS
     global const real *mean, const ulong mean_offset,
 #endif

@@ -5,6 +5,9 @@
     const ulong positions, const ulong ghost_positions,
 #elif !FROZEN
     const real count,
+#if LENGTHS
+    const ulong samples, const ulong sample_positions,
+#endif
 #endif
 #if RENORM
     global const real *renorm_r, const ulong renorm_r_offset,

@@ -9,7 +9,12 @@
 #if GHOST
         mean + mean_offset, positions, ghost_positions,
 #else
+#if LENGTHS
+        mean + mean_offset,
+        count > 0 ? count : count_valid(lengths + lengths_offset, samples, sample_positions),
+#else
         mean + mean_offset, count,
+#endif
 #endif
 #endif
         invstd + invstd_offset,

@@ -2,6 +2,9 @@
 // ---- Channels first: a tile is some channels, its parts are boxes of batch x spatial ----
 
 typedef struct {
+#if LENGTHS
+    global const uint *lengths;
+#endif
     ulong batch, spatial, batch_step, spatial_step;
 #if !GROUP_WALK
     ulong tile;

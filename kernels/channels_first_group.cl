@@ -29,18 +29,38 @@ void place_next(place *p)
 void reduce_tile(const sources from, global real *parts, const extents e, local record *scratch)
 {
     const ulong chan = get_group_id(0);
+#if LENGTHS
+    const ulong n_begin = get_group_id(1) * e.batch_step;
+    const ulong n_last = min(n_begin + e.batch_step, e.batch);
+    const ulong s_first = get_group_id(2) * e.spatial_step;
+    const ulong s_last = min(s_first + e.spatial_step, e.spatial);
+    const ulong n_first = first_sample(e, n_begin, n_last, s_first);
+#else
     const ulong n_first = get_group_id(1) * e.batch_step;
     const ulong n_last = min(n_first + e.batch_step, e.batch);
     const ulong s_first = get_group_id(2) * e.spatial_step;
     const ulong s_last = min(s_first + e.spatial_step, e.spatial);
+#endif
     const uint item = get_local_id(0);
     place p = place_start(n_last - n_first, (s_last - s_first) / LANES);
+#if LENGTHS
+    const ulong start = (n_first * CHANNELS + chan) * e.spatial + s_first;
+    tally t = tally_start(
+        from, chan, n_first < n_last ? load_values(from, start) : no_values());
+#else
     const ulong start = ((n_first + p.row) * CHANNELS + chan) * e.spatial + s_first;
     tally t = tally_start(
         from, chan,
         item < p.count ? load_values(from, start + p.column * LANES) : no_values());
+#endif
     uint open = 0, most = FIRST_BLOCK;
     for (ulong i = item; i < p.count; i += GROUP) {
+#if LENGTHS
+        if (s_first + p.column >= length_of(e, n_first + p.row)) {
+            place_next(&p);
+            continue;
+        }
+#endif
         const ulong row = (n_first + p.row) * CHANNELS + chan;
         tally_add(&t, load_values(from, row * e.spatial + s_first + p.column * LANES));
         if (++open == most) {
@@ -70,7 +90,14 @@ void map_tile(const targets t, const extents e)
     const constants k = constants_load(t, chan);
     for (ulong i = get_local_id(0); i < p.count; i += GROUP) {
         const ulong row = (n_first + p.row) * CHANNELS + chan;
+#if LENGTHS
+        if (s_first + p.column >= length_of(e, n_first + p.row))
+            clear_value(t, row * e.spatial + s_first + p.column);
+        else
+            map_values(t, k, row * e.spatial + s_first + p.column);
+#else
         map_values(t, k, row * e.spatial + s_first + p.column * LANES);
+#endif
         place_next(&p);
     }
 }

@@ -61,11 +61,20 @@ void reduce_tile(const sources from, global real *parts, const extents e)
 {
     const ulong first = tile_first(e);
     const uint width = tile_last(e) - first;
+#if LENGTHS
+    const ulong n_begin = get_group_id(1) * e.batch_step;
+    const ulong n_last = min(n_begin + e.batch_step, e.batch);
+    const ulong s_first = get_group_id(2) * e.spatial_step;
+    const ulong s_last = min(s_first + e.spatial_step, e.spatial);
+    const ulong n_first = first_sample(e, n_begin, n_last, s_first);
+    const ulong length = n_first < n_last ? row_length(e, n_first, s_first, s_last) : 0;
+#else
     const ulong n_first = get_group_id(1) * e.batch_step;
     const ulong n_last = min(n_first + e.batch_step, e.batch);
     const ulong s_first = get_group_id(2) * e.spatial_step;
     const ulong s_last = min(s_first + e.spatial_step, e.spatial);
     const ulong length = n_first < n_last ? s_last - s_first : 0;
+#endif
     ulong at = (n_first * CHANNELS + first) * e.spatial + s_first;
     tally t[TALLIES];
     for (uint i = 0; i < width; i++)
@@ -73,6 +82,9 @@ void reduce_tile(const sources from, global real *parts, const extents e)
     pace p = {0, FIRST_BLOCK};
     for (ulong n = n_first; n < n_last; n++, at += CHANNELS * e.spatial) {
         pace next = p;
+#if LENGTHS
+        const ulong length = row_length(e, n, s_first, s_last);
+#endif
         for (uint i = 0; i < width; i++)
 #if FETCHES
             next = reduce_row(&t[i], from, at + i * e.spatial, length, run_distance(e), p);
@@ -89,6 +101,25 @@ void reduce_tile(const sources from, global real *parts, const extents e)
 #endif
 #if MAP
 
+#if LENGTHS
+// Maps `length` values of a row from `at` on. Vectors stand where memory has them.
+void map_row(const targets t, const constants k, ulong at, const ulong length)
+{
+    const ulong end = at + length;
+#if !SCALAR
+    const int lead = min(map_lead(t, at), length);
+    if (lead > 0)
+        map_some_values(t, k, at, lead);
+    at += lead;
+#endif
+    for (; at + LANES <= end; at += LANES)
+        map_values(t, k, at);
+#if !SCALAR
+    if (at < end)
+        map_some_values(t, k, at, end - at);
+#endif
+}
+#else
 // Maps `width` rows of `length` values that follow each other from `at` on. Vectors stand where
 // memory has them; one that holds the end of a row also holds the start of the next.
 void map_rows(
@@ -125,6 +156,7 @@ void map_rows(
     }
 #endif
 }
+#endif
 
 void map_tile(const targets t, const extents e)
 {
@@ -140,6 +172,14 @@ void map_tile(const targets t, const extents e)
     for (uint i = 0; i < width; i += WIDE)
         table_set(&of, i, factors_of(t, first + i, min(width - i, (uint)WIDE)));
     for (ulong n = n_first; n < n_last; n++, at += CHANNELS * e.spatial) {
+#if LENGTHS
+        const ulong valid = row_length(e, n, s_first, s_last);
+        for (uint i = 0; i < width; i++) {
+            map_row(t, table_get(&of, i), at + i * e.spatial, valid);
+            for (ulong s = valid; s < length; s++)
+                clear_value(t, at + i * e.spatial + s);
+        }
+#else
 #if !SCALAR
         if (length < LANES) { // a vector would hold more than two rows
             for (uint i = 0; i < width; i++)
@@ -148,6 +188,7 @@ void map_tile(const targets t, const extents e)
         }
 #endif
         map_rows(t, &of, at, width, length);
+#endif
     }
 }
 #endif

@@ -2,6 +2,10 @@
 // ---- Channels last: a tile is some channels side by side, its parts are runs of rows ----
 
 typedef struct {
+#if LENGTHS
+    global const uint *lengths;
+    ulong sample_rows;
+#endif
     ulong rows, rows_step;
 #if GHOST
     ulong ghost_rows;

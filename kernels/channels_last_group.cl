@@ -8,11 +8,22 @@ void reduce_tile(const sources from, global real *parts, const extents e, local 
     const ulong first = get_group_id(2) * e.rows_step;
     const ulong last = chan < CHANNELS ? min(first + e.rows_step, e.rows) : 0;
     const ulong start = first + item / TILE;
+#if LENGTHS
+    const ulong known = first_row(e, first, last);
+    tally t = tally_start(
+        from, chan,
+        known < last ? load_values(from, known * CHANNELS + chan) : no_values());
+#else
     tally t = tally_start(
         from, chan,
         start < last ? load_values(from, start * CHANNELS + chan) : no_values());
+#endif
     uint open = 0, most = FIRST_BLOCK;
     for (ulong row = start; row < last; row += GROUP / TILE) {
+#if LENGTHS
+        if (!row_is_valid(e, row))
+            continue;
+#endif
         tally_add(&t, load_values(from, row * CHANNELS + chan));
         if (++open == most) {
             tally_close(&t, open);
@@ -37,6 +48,13 @@ void map_tile(const targets t, const extents e)
     const ulong last = chan < CHANNELS ? min(first + e.rows_step, e.rows) : 0;
     const constants k = constants_load(t, chan);
     for (ulong row = first + item / TILE; row < last; row += GROUP / TILE)
+#if LENGTHS
+        if (row_is_valid(e, row))
+            map_values(t, k, row * CHANNELS + chan);
+        else
+            clear_value(t, row * CHANNELS + chan);
+#else
         map_values(t, k, row * CHANNELS + chan);
+#endif
 }
 #endif

@@ -79,17 +79,30 @@ void reduce_tile(const sources from, global real *parts, const extents e)
     const uint width = tile_last(e) - chan, vectors = (width + LANES - 1) / LANES;
     const ulong first = get_group_id(2) * e.rows_step, last = min(first + e.rows_step, e.rows);
     tally t[TALLIES];
+#if LENGTHS
+    const ulong known = first_row(e, first, last);
+#endif
     for (uint i = 0; i < vectors; i++) {
         const ulong c = chan + min(i * LANES, width - LANES);
+#if LENGTHS
+        t[i] = tally_start(
+            from, c, known < last ? load_values(from, known * ROW + c) : no_values());
+#else
         t[i] = tally_start(
             from, c, first < last ? load_values(from, first * ROW + c) : no_values());
+#endif
     }
 #if FETCHES
     pointer p = {(first + AHEAD) * ROW + chan, 0};
 #endif
     uint most = FIRST_BLOCK;
+#if LENGTHS
+    for (ulong row = known; row < last; row = first_row(e, row, last)) {
+        const ulong begin = row, stop = min(row + most, run_end(e, row, last));
+#else
     for (ulong row = first; row < last;) {
         const ulong begin = row, stop = min(row + most, last);
+#endif
         for (; row + ABREAST <= stop; row += ABREAST)
             for (uint i = 0; i < vectors; i++) {
                 ulong at = row * ROW + chan + min(i * LANES, width - LANES);
@@ -166,10 +179,25 @@ void map_tile(const targets t, const extents e)
 #endif
     for (uint i = width; i < circle + LANES - 1; i++)
         table_repeat(&of, i, i - width);
+#if LENGTHS
+    for (ulong row = first; row < last;) {
+        const ulong end = run_end(e, row, last);
+        if (width == ROW)
+            map_columns(t, &of, row * ROW, (end - row) * ROW, circle);
+        else
+            for (ulong valid = row; valid < end; valid++)
+                map_columns(t, &of, valid * ROW + chan, width, circle);
+        const ulong next = first_row(e, end, last);
+        for (row = end; row < next; row++)
+            for (uint i = 0; i < width; i++)
+                clear_value(t, row * ROW + chan + i);
+    }
+#else
     if (width == ROW)
         map_columns(t, &of, first * ROW, (last - first) * ROW, circle);
     else
         for (ulong row = first; row < last; row++)
             map_columns(t, &of, row * ROW + chan, width, circle);
+#endif
 }
 #endif

@@ -1,3 +1,4 @@
+#include "lengths_arguments.cl"
 #if CHANNELS_FIRST
 #if !BAKED
     const ulong batch, const ulong spatial,

@@ -41,6 +41,17 @@ typedef struct {
     global real *constants;
 #endif
 } results;
+#if LENGTHS && !FROZEN && !KEEP_SUMS
+
+// How many values a channel has.
+real count_valid(global const uint *lengths, const ulong samples, const ulong positions)
+{
+    ulong count = 0;
+    for (ulong n = 0; n < samples; n++)
+        count += min((ulong)lengths[n], positions);
+    return count;
+}
+#endif
 
 #if GHOST
 #include "finish_backward_ghosts.cl"

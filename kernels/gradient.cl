@@ -152,6 +152,17 @@ reals gradient(const constants k, const reals dy, const reals x)
 }
 #endif
 
+#if LENGTHS
+// What is not valid.
+void clear_value(const targets t, const ulong at)
+{
+    t.dx[at] = 0;
+#if ADD
+    t.dadd[at] = 0;
+#endif
+}
+
+#endif
 void map_values(const targets t, const constants k, const ulong at)
 {
 #if FETCHES

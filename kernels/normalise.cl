@@ -197,6 +197,14 @@ reals normalise(const constants k, const reals x)
     return y;
 }
 
+#if LENGTHS
+// What is not valid.
+void clear_value(const targets t, const ulong at)
+{
+    t.y[at] = 0;
+}
+
+#endif
 void map_values(const targets t, const constants k, const ulong at)
 {
 #if FETCHES

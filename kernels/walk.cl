@@ -3,3 +3,6 @@
 #else
 #include "channels_last.cl"
 #endif
+#if LENGTHS
+#include "lengths.cl"
+#endif

@@ -87,7 +87,11 @@ void clnorm__arguments_values(const struct clnorm_problem *problem,
     set_real(values, problem, CLNORM__MOMENTUM, or_default(arguments->momentum, 0.1));
     set_real(values, problem, CLNORM__R_MAX, or_default(arguments->r_max, 1));
     set_real(values, problem, CLNORM__D_MAX, arguments->d_max);
-    const double count = (double)extents->batch * (double)extents->spatial;
+    set_count(values, CLNORM__SAMPLES, extents->batch);
+    set_count(values, CLNORM__SAMPLE_POSITIONS, extents->spatial);
+    const double all = (double)extents->batch * (double)extents->spatial;
+    const double count =
+        problem->flags & CLNORM_LENGTHS ? 0 : all; /* 0: the kernel's to find out */
     set_real(values, problem, CLNORM__COUNT,
              problem->operation == CLNORM_INPUT_GRADIENT ? or_default(arguments->count, count)
                                                          : count);
@@ -121,6 +125,9 @@ static const struct {
     {"ghost_positions", CLNORM__GHOST_POSITIONS},
     {"ghost_rows", CLNORM__GHOST_POSITIONS},
     {"positions", CLNORM__POSITIONS},
+    {"samples", CLNORM__SAMPLES},
+    {"sample_positions", CLNORM__SAMPLE_POSITIONS},
+    {"sample_rows", CLNORM__SAMPLE_POSITIONS},
     {"epsilon", CLNORM__EPSILON},
     {"momentum", CLNORM__MOMENTUM},
     {"count", CLNORM__COUNT},

@@ -4,7 +4,7 @@
 
 /* ---- Buffers: name, place in struct clnorm_arguments, extent ---- */
 
-enum extent { TENSOR, PARAMETER, STATISTIC, MOMENTS, SUMS, PARTS, STATE, SCRATCH };
+enum extent { TENSOR, PARAMETER, STATISTIC, MOMENTS, SUMS, PARTS, STATE, SAMPLES, SCRATCH };
 
 static const struct buffer_row {
     const char *name;
@@ -33,6 +33,7 @@ static const struct buffer_row {
     [CLNORM__SUMS] = {"sums", AT(sums), SUMS},
     [CLNORM__PARTS] = {"parts", AT(parts), PARTS},
     [CLNORM__STATE] = {"state", AT(state), STATE},
+    [CLNORM__LENGTHS] = {"lengths", AT(lengths), SAMPLES},
     [CLNORM__CONSTANTS] = {"constants", AT(workspace), SCRATCH},
 #undef AT
 };
@@ -97,6 +98,7 @@ static enum clnorm_use use_of_statistic(const struct clnorm_problem *p, unsigned
     case CLNORM__MOMENTS:
         return only_if(op == CLNORM_MOMENTS || op == CLNORM_MERGE, CLNORM_WRITTEN);
     case CLNORM__SUMS: return only_if(op == CLNORM_BACKWARD_SUMS, CLNORM_WRITTEN);
+    case CLNORM__LENGTHS: return only_if(p->flags & CLNORM_LENGTHS, CLNORM_READ);
     case CLNORM__PARTS:
         return only_if(op == CLNORM_MERGE || op == CLNORM_NORMALISE || op == CLNORM_INPUT_GRADIENT,
                        CLNORM_READ);
@@ -148,6 +150,7 @@ static uint64_t elements_of(const struct clnorm_problem *p, unsigned role,
     const uint64_t samples = p->flags & CLNORM_GHOST ? (uint64_t)p->ghost : UINT64_MAX;
     const uint64_t ghosts = samples == UINT64_MAX ? 1 : (extents->batch + samples - 1) / samples;
     switch (buffers[role].extent) {
+    case SAMPLES: return extents->batch;
     case STATISTIC: return ghosts * channels;
     case TENSOR: return extents->batch * channels * extents->spatial;
     case MOMENTS: return 4 * channels;
@@ -161,8 +164,11 @@ static uint64_t elements_of(const struct clnorm_problem *p, unsigned role,
 
 size_t clnorm__buffer_element_size(const struct clnorm_problem *p, unsigned role)
 {
-    return buffers[role].extent == TENSOR ? clnorm_dtype_size(p->dtype)
-                                          : clnorm_dtype_parameter_size(p->dtype);
+    switch (buffers[role].extent) {
+    case TENSOR: return clnorm_dtype_size(p->dtype);
+    case SAMPLES: return sizeof(uint32_t);
+    default: return clnorm_dtype_parameter_size(p->dtype);
+    }
 }
 
 const char *clnorm__buffer_name(unsigned role)

@@ -31,6 +31,7 @@ enum clnorm__buffer_role {
     CLNORM__SUMS,
     CLNORM__PARTS,
     CLNORM__STATE,
+    CLNORM__LENGTHS,
     CLNORM__CONSTANTS,
     CLNORM__BUFFER_COUNT
 };

@@ -42,6 +42,8 @@ static const struct golden {
     {"input_gradient_renorm_gpu", "input-gradient nchw f32 ?x64x? +scale +shift +renorm",
      CLNORM_KIND_GPU},
     {"forward_ghost_nchw_gpu", "forward nchw f32 ?x64x? +running +ghost=32", CLNORM_KIND_GPU},
+    {"backward_lengths_nchw_gpu", "backward nchw f32 ?x64x? +scale +lengths", CLNORM_KIND_GPU},
+    {"infer_lengths_nhwc_cpu", "infer nhwc f32 ?x64x? +lengths", CLNORM_KIND_CPU},
     {"update_adam_gpu", "update nchw f32 ?x64x? +scale +shift +adam", CLNORM_KIND_GPU},
 };
 enum { GOLDEN_COUNT = sizeof goldens / sizeof *goldens };

@@ -24,7 +24,7 @@ static int visit_schedules(struct variant *v, int all, int (*visit)(void *, cons
 }
 
 /* What softens the dependence on the batch, in full sets over f32 only, one at a time. */
-#define SMALL_BATCH (CLNORM_RENORM | CLNORM_GHOST)
+#define SMALL_BATCH (CLNORM_RENORM | CLNORM_GHOST | CLNORM_LENGTHS)
 
 /* No legal flag can be added, but for the above: the fullest sets, of which an operation has up to
  * two (one for each optimiser). */
@@ -41,7 +41,7 @@ static int is_full(struct clnorm_problem problem)
 
 static int visit_flags(struct variant *v, int (*visit)(void *, const struct variant *), void *user)
 {
-    for (uint32_t flags = 0; flags < 2 * CLNORM_GHOST; flags++) {
+    for (uint32_t flags = 0; flags < 2 * CLNORM_LENGTHS; flags++) {
         const uint32_t small = flags & SMALL_BATCH;
         v->problem.flags = flags;
         v->problem.ghost = flags & CLNORM_GHOST ? 8 : 0;

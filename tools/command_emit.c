@@ -136,7 +136,7 @@ const struct command command_emit = {
         "  layouts     nchw (channels first) nhwc (channels last)\n"
         "  dtypes      f32 f64 f16 bf16\n"
         "  dims        batch x channels x spatial extents, whatever the layout; ? for any extent\n"
-        "  flags       +scale +shift +add +relu +running +biased +sgd +adam +renorm +ghost=N\n",
+        "  flags       +scale +shift +add +relu +running +biased +sgd +adam +renorm +lengths +ghost=N\n",
     .examples =
         "  clnorm emit 'forward nhwc f16 ?x64x? +scale +shift +relu'\n"
         "  clnorm emit 'backward nchw f32 32x256x56x56 +scale' --target gpu > backward.cl\n",

@@ -13,11 +13,11 @@
     }
 
 const struct device_buffer device_buffers[DEVICE_BUFFERS] = {
-    ROW(x),        ROW(y),      ROW(add),   ROW(dy),           ROW(dx),
-    ROW(dadd),     ROW(scale),  ROW(shift), ROW(dscale),       ROW(dshift),
-    ROW(mean),     ROW(invstd), ROW(var),   ROW(running_mean), ROW(running_var),
-    ROW(moments),  ROW(sums),   ROW(parts), ROW(state),        ROW(renorm_r),
-    ROW(renorm_d),
+    ROW(x),        ROW(y),       ROW(add),   ROW(dy),           ROW(dx),
+    ROW(dadd),     ROW(scale),   ROW(shift), ROW(dscale),       ROW(dshift),
+    ROW(mean),     ROW(invstd),  ROW(var),   ROW(running_mean), ROW(running_var),
+    ROW(moments),  ROW(sums),    ROW(parts), ROW(state),        ROW(renorm_r),
+    ROW(renorm_d), ROW(lengths),
 };
 
 static struct clnorm_buffer *buffer_at(struct device_run *run, size_t index)

@@ -7,7 +7,7 @@
 
 #include <clnorm/clnorm.h>
 
-#define DEVICE_BUFFERS 21
+#define DEVICE_BUFFERS 22
 
 /* The buffers of struct clnorm_arguments, but for workspace, by name. */
 extern const struct device_buffer {

@@ -77,13 +77,13 @@ static int is_written(enum clnorm_use use)
 static int open_slot(struct replica *replica, enum clnorm_slot slot, size_t full_bytes)
 {
     const struct clnorm_slot_values *const values = &replica->observed.slot[slot];
-    const size_t bytes = values->elements * clnorm_dtype_size(values->dtype);
+    const size_t bytes = values->elements * clnorm_values_element_size(&replica->observed, slot);
     if (is_read(values->use)) {
         replica->input[slot] = malloc(bytes);
         if (!replica->input[slot])
             return 0;
         for (size_t i = 0; i < values->elements; i++)
-            clnorm_convert_store(values->dtype, replica->input[slot], i, values->data[i]);
+            clnorm_values_store(&replica->observed, slot, replica->input[slot], i);
     }
     if (is_written(values->use)) {
         replica->output[slot] = malloc(full_bytes);
@@ -149,7 +149,9 @@ static int upload(const struct replica *replica, struct device_run *run)
     int status = DONE;
     for (unsigned i = 0; i < CLNORM_SLOT_COUNT && status == DONE; i++) {
         const size_t buffer = device_buffer_index(clnorm_slots[i].name);
-        if (replica->input[i])
+        if (replica->input[i] && i == CLNORM_SLOT_LENGTHS) /* the same for all channels */
+            memcpy(replica->scratch, replica->input[i], run->sizes[buffer].bytes);
+        else if (replica->input[i])
             spread(extents_of(replica, (enum clnorm_slot)i), replica->input[i], few,
                    replica->scratch, all);
         else

@@ -31,6 +31,11 @@
  * batch training of neural networks" (2017), algorithm 1. Running statistics take them one after
  * another, as if each were a batch; dscale and dshift are sums over all.
  *
+ * With CLNORM_LENGTHS only the first lengths[n] of the S positions of sample n are valid, as in a
+ * batch of sequences that are padded to the longest. All others are as if they were not there: they
+ * are neither counted nor read, whatever they hold, and y, dx and dadd are written as 0 there. M is
+ * the sum of the lengths. A length of 0 or S leaves out or takes in a whole sample.
+ *
  * Conventions (other libraries differ; these are clnorm's):
  *   - momentum is the weight of the NEW value: running = (1 - momentum)*running + momentum*batch
  * (0.1 as in PyTorch and cuDNN; 1 minus the number in ONNX and Keras). Given at run time, so
@@ -292,6 +297,9 @@ struct clnorm_arguments {
      * second moment. P each; those of scale first, then those of shift.
      */
     struct clnorm_buffer state;
+    /* Lengths, N in, uint32_t each: how many of the S positions of a sample are valid; more than S
+     * are S */
+    struct clnorm_buffer lengths;
     /*
      * Scratch of clnorm_plan_workspace_size bytes for this run alone. Not given: taken from the
      * context's pool, which may allocate and takes a lock.
@@ -300,7 +308,8 @@ struct clnorm_arguments {
     int64_t sets;    /* how many sets `parts` holds; 0: 1 */
     double epsilon;  /* added to the variance; 0: 1e-5. For none at all give 1e-300 */
     double momentum; /* weight of the new value in running statistics, 0 < momentum <= 1; 0: 0.1 */
-    double count;    /* input-gradient: M of the whole batch the sums are of; 0: N*S */
+    double count;    /* input-gradient: M of the whole batch the sums are of; 0: N*S, or with
+                        lengths the sum of these */
     double r_max;    /* renorm: limit of r and of 1/r, 1 or more; 0: 1 */
     double d_max;    /* renorm: limit of |d|, 0 or more */
     struct clnorm_optimiser optimiser;

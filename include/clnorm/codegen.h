@@ -99,7 +99,9 @@ enum clnorm_flag {
     CLNORM_ADAM = 1u << 7,   /* update, backward: optimiser step by Adam */
     CLNORM_RENORM = 1u << 8, /* batch renormalization: y as with the running statistics from before
                                 the batch, as far as r_max and d_max let it */
-    CLNORM_GHOST = 1u << 9   /* sub-batches of `ghost` samples with statistics of their own */
+    CLNORM_GHOST = 1u << 9,  /* sub-batches of `ghost` samples with statistics of their own */
+    CLNORM_LENGTHS =
+        1u << 10 /* of each sample only the first lengths[n] of its S positions count */
 };
 
 /* An extent known only when a plan runs; `?` in the grammar. */
@@ -133,7 +135,7 @@ CLNORM_API size_t clnorm_dtype_parameter_size(enum clnorm_dtype dtype);
 /*
  * Reads "<operation> <layout> <dtype> <dims>[ +flag...]", dims in N,C,spatial order whatever the
  * layout, `?` for an extent known only at run time: "forward nhwc f16 ?x64x56x56 +scale +shift
- * +relu". Rank 2 or more. Words are separated by blanks. On failure returns
+ * +relu". Rank 2 or more. One flag has a number: +ghost=32. Words are separated by blanks. On failure returns
  * CLNORM_INVALID_ARGUMENT, leaves *problem alone, and writes one line that says what is wrong and
  * what is accepted to message[size] (message may be NULL when size is 0).
  */
@@ -154,8 +156,8 @@ CLNORM_API enum clnorm_status clnorm_problem_check(const struct clnorm_problem *
 
 /*
  * The representative of all problems that should share a schedule with this valid one: flags that
- * change no traffic are dropped, known extents are the nearest power of two (0 becomes 1). Itself
- * a valid problem, and its own representative; its text (clnorm_problem_format) names the class.
+ * change no traffic are dropped, known extents are the nearest power of two (0 becomes 1), `ghost`
+ * is the power of two below. Itself a valid problem, and its own representative; its text (clnorm_problem_format) names the class.
  */
 CLNORM_API void clnorm_problem_class(const struct clnorm_problem *problem,
                                      struct clnorm_problem *representative);

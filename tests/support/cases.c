@@ -4,7 +4,7 @@
 #define ONE(value)   (1u << (value))
 
 /* Which flag sets a row goes through. */
-enum flags { MOST, NONE, WITH_SGD, WITH_ADAM, WITH_RENORM, WITH_GHOST, ALL_LEGAL };
+enum flags { MOST, NONE, WITH_SGD, WITH_ADAM, WITH_RENORM, WITH_GHOST, WITH_LENGTHS, ALL_LEGAL };
 
 /* Whose schedules. SMALL_RESIDENT: of the CPU and the GPU in turn, so that small tiles are fused
  * and larger ones split. STREAMING: of the CPU likewise, and stored past the caches however small. */
@@ -151,8 +151,10 @@ static const struct row rows[] = {
      DRAWN},
     {FULL, 300, small_plane, WHOLE, ONE(CLNORM_NCHW), F32, NASTY, MOST, STREAMING, 1, EACH},
     {SMALL, 5, small_rows, TRAINING, BOTH, F32, ORDINARY, WITH_GHOST, SMALL_RESIDENT, 0, DRAWN},
+    {SMALL, 5, small_rows, TRAINING, BOTH, F32, ORDINARY, WITH_LENGTHS, SMALL_RESIDENT, 0, DRAWN},
     {QUICK, 5, common, TRAINING, ONE(CLNORM_NCHW), F32, NASTY, WITH_RENORM, BY_LIBRARY, 0, DRAWN},
     {QUICK, 5, common, TRAINING, BOTH, F32, NASTY, WITH_GHOST, BY_LIBRARY, 0, DRAWN},
+    {QUICK, 5, common, WHOLE, BOTH, F32, NASTY, WITH_LENGTHS, BY_LIBRARY, 0, DRAWN},
 };
 
 struct walk {
@@ -292,7 +294,7 @@ static int has_turn(const struct clnorm_problem *const problem, const uint32_t f
 }
 
 #define OPTIMISERS  (CLNORM_SGD | CLNORM_ADAM)
-#define SMALL_BATCH (CLNORM_RENORM | CLNORM_GHOST)
+#define SMALL_BATCH (CLNORM_RENORM | CLNORM_GHOST | CLNORM_LENGTHS)
 
 static void visit_legal(struct walk *const walk, const struct row *const row,
                         struct clnorm_case one, const uint32_t flags)
@@ -320,6 +322,7 @@ static void visit_flags(struct walk *const walk, const struct row *const row,
         one.problem.ghost = 2;
         visit_legal(walk, row, one, most | CLNORM_GHOST);
         break;
+    case WITH_LENGTHS: visit_legal(walk, row, one, most | CLNORM_LENGTHS); break;
     case ALL_LEGAL:
         for (uint32_t flags = 0; flags <= all; flags++)
             if ((flags & ~all) == 0 && (walk->effort == CLNORM_EFFORT_EXHAUSTIVE ||

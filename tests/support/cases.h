@@ -10,7 +10,7 @@
 
 /*
  * Small: every operation, layout, dtype and schedule on a handful of values, for simulators; not
- * part of the others. Quick: 69 programs, every operation and layout, every dtype, the awkward
+ * part of the others. Quick: 75 programs, every operation and layout, every dtype, the awkward
  * channel counts. Full: quick, all schedules of forward and backward, all awkward shapes (short
  * rows, few channels, ragged parts and stores past the caches in every way in place, too), and
  * every flag set of every operation in one of the layouts and dtypes, so that each of those meets

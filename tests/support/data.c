@@ -164,15 +164,15 @@ static void fill_sums(struct clnorm_values *const values, const uint64_t seed)
 static void fill_statistics_of(struct clnorm_values *const values, const struct clnorm_part part)
 {
     const double *const x = values->slot[CLNORM_SLOT_X].data;
-    const double count = (double)(part.last - part.first) * (double)values->spatial;
+    const double count = (double)clnorm_values_count(values, part);
     const enum clnorm_dtype dtype = clnorm_convert_parameter(values->problem.dtype);
     long double sum = 0, squares = 0;
     for (int64_t n = part.first; n < part.last; n++)
-        for (int64_t s = 0; s < values->spatial; s++)
+        for (int64_t s = 0; s < clnorm_values_length(values, n); s++)
             sum += x[clnorm_values_offset(values, n, part.channel, s)];
     const long double mean = count > 0 ? sum / count : 0;
     for (int64_t n = part.first; n < part.last; n++)
-        for (int64_t s = 0; s < values->spatial; s++) {
+        for (int64_t s = 0; s < clnorm_values_length(values, n); s++) {
             const long double deviation =
                 x[clnorm_values_offset(values, n, part.channel, s)] - mean;
             squares += deviation * deviation;
@@ -211,6 +211,36 @@ static void fill_y(struct clnorm_values *const values, uint64_t state)
     }
 }
 
+static int is_read(const struct clnorm_values *const values, const enum clnorm_slot slot)
+{
+    return values->slot[slot].use == CLNORM_READ || values->slot[slot].use == CLNORM_READ_WRITTEN;
+}
+
+/* None, one, all, more than all, and any number of a sample's positions. */
+static void fill_lengths(struct clnorm_values *const values, const uint64_t seed)
+{
+    struct clnorm_slot_values *const lengths = &values->slot[CLNORM_SLOT_LENGTHS];
+    for (size_t n = 0; n < lengths->elements; n++) {
+        uint64_t state = seed * 41 + n;
+        const double some = (double)(next(&state) % (uint64_t)(values->spatial + 1));
+        const double choices[] = {0, some, some, (double)values->spatial, some, 1, 4294967295.0};
+        lengths->data[n] = choices[(seed + n) % 7];
+    }
+}
+
+/* What is not valid must not matter: it is NaN. */
+static void spoil(struct clnorm_values *const values)
+{
+    static const enum clnorm_slot slots[] = {CLNORM_SLOT_X, CLNORM_SLOT_DY, CLNORM_SLOT_ADD,
+                                             CLNORM_SLOT_Y};
+    for (size_t i = 0; i < sizeof slots / sizeof *slots; i++)
+        for (int64_t n = 0; is_read(values, slots[i]) && n < values->batch; n++)
+            for (int64_t c = 0; c < values->problem.channels; c++)
+                for (int64_t s = clnorm_values_length(values, n); s < values->spatial; s++)
+                    values->slot[slots[i]].data[clnorm_values_offset(values, n, c, s)] =
+                        (double)NAN;
+}
+
 /* The plain slots: centre + spread*normal, absolute where the quantity is not negative. */
 static const struct plain {
     enum clnorm_slot slot;
@@ -232,11 +262,6 @@ static const struct plain {
      1}, /* frozen statistics without x; otherwise replaced by those of x */
 };
 
-static int is_read(const struct clnorm_values *const values, const enum clnorm_slot slot)
-{
-    return values->slot[slot].use == CLNORM_READ || values->slot[slot].use == CLNORM_READ_WRITTEN;
-}
-
 void clnorm_data_fill(struct clnorm_values *const values, const enum clnorm_data kind,
                       const uint64_t seed)
 {
@@ -252,6 +277,7 @@ void clnorm_data_fill(struct clnorm_values *const values, const enum clnorm_data
                 clnorm_convert_round(slot->dtype, plain->positive ? fabs(value) : value);
         }
     }
+    fill_lengths(values, seed);
     if (is_read(values, CLNORM_SLOT_X)) {
         fill_x(values, kind, seed, &values->slot[CLNORM_SLOT_X]);
         fill_statistics(values);
@@ -264,4 +290,5 @@ void clnorm_data_fill(struct clnorm_values *const values, const enum clnorm_data
         else
             fill_moments(values, kind, seed);
     }
+    spoil(values);
 }

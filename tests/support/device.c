@@ -89,14 +89,14 @@ static enum clnorm_status place_slot(struct run *const run, const enum clnorm_sl
     const struct clnorm_slot_values *const slot = &run->values->slot[index];
     if (slot->use == CLNORM_UNUSED || owner_of(run, index) != index)
         return CLNORM_OK;
-    const size_t element = clnorm_dtype_size(slot->dtype);
+    const size_t element = clnorm_values_element_size(run->values, index);
     struct block *const block = &run->block[index];
     const enum clnorm_status status = allocate(run, (int)index, slot->elements * element, element);
     if (status != CLNORM_OK)
         return status;
     block->written = slot->use != CLNORM_READ;
     for (size_t i = 0; slot->use != CLNORM_WRITTEN && i < slot->elements; i++)
-        clnorm_convert_store(slot->dtype, block->image + block->first, i, slot->data[i]);
+        clnorm_values_store(run->values, index, block->image + block->first, i);
     return upload(run, (int)index);
 }
 

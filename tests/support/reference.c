@@ -44,15 +44,15 @@ static struct moments moments_of_tensor(const struct clnorm_values *const values
 {
     const double *const x = values->slot[CLNORM_SLOT_X].data;
     const int64_t c = part.channel;
-    struct moments moments = {.count = (long double)(part.last - part.first) * values->spatial};
+    struct moments moments = {.count = (long double)clnorm_values_count(values, part)};
     long double sum = 0;
     for (int64_t n = part.first; n < part.last; n++)
-        for (int64_t s = 0; s < values->spatial; s++)
+        for (int64_t s = 0; s < clnorm_values_length(values, n); s++)
             sum += x[clnorm_values_offset(values, n, c, s)];
     if (moments.count > 0)
         moments.mean = sum / moments.count;
     for (int64_t n = part.first; n < part.last; n++)
-        for (int64_t s = 0; s < values->spatial; s++) {
+        for (int64_t s = 0; s < clnorm_values_length(values, n); s++) {
             const long double deviation = x[clnorm_values_offset(values, n, c, s)] - moments.mean;
             moments.m2 += deviation * deviation;
         }
@@ -197,7 +197,9 @@ static void put_outputs(struct clnorm_values *const values, const struct clnorm_
                 y += values->slot[CLNORM_SLOT_ADD].data[i];
             if (clnorm__reference_has(values, CLNORM_RELU) && y <= 0)
                 y = 0;
-            clnorm__reference_put(values, CLNORM_SLOT_Y, i, y, unit * (1 + fabs(y)));
+            const int valid = s < clnorm_values_length(values, n);
+            clnorm__reference_put(values, CLNORM_SLOT_Y, i, valid ? y : 0,
+                                  valid ? unit * (1 + fabs(y)) : 0);
         }
 }
 

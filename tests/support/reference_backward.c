@@ -32,7 +32,7 @@ static struct sums sums_of_tensors(const struct clnorm_values *const values,
 {
     struct sums sums = {0};
     for (int64_t n = part.first; n < part.last; n++)
-        for (int64_t s = 0; s < values->spatial; s++) {
+        for (int64_t s = 0; s < clnorm_values_length(values, n); s++) {
             const size_t i = clnorm_values_offset(values, n, part.channel, s);
             const long double dy = masked_dy(values, i), product = dy * xhat_at(values, part, i);
             sums.dy += dy;
@@ -68,7 +68,7 @@ static void put_dx(struct clnorm_values *const values, const struct clnorm_part 
 {
     double largest = 0;
     for (int64_t n = part.first; n < part.last; n++)
-        for (int64_t s = 0; s < values->spatial; s++) {
+        for (int64_t s = 0; s < clnorm_values_length(values, n); s++) {
             const size_t i = clnorm_values_offset(values, n, part.channel, s);
             const double terms = fabs(masked_dy(values, i)) + slope.absolute_a +
                                  fabs(xhat_at(values, part, i)) * slope.absolute_b;
@@ -80,8 +80,9 @@ static void put_dx(struct clnorm_values *const values, const struct clnorm_part 
             const size_t i = clnorm_values_offset(values, n, part.channel, s);
             const double dy = masked_dy(values, i);
             const double dx = slope.factor * (dy - slope.a - xhat_at(values, part, i) * slope.b);
-            clnorm__reference_put(values, CLNORM_SLOT_DX, i, dx, tolerance);
-            clnorm__reference_put(values, CLNORM_SLOT_DADD, i, dy, 0);
+            const int valid = s < clnorm_values_length(values, n);
+            clnorm__reference_put(values, CLNORM_SLOT_DX, i, valid ? dx : 0, valid ? tolerance : 0);
+            clnorm__reference_put(values, CLNORM_SLOT_DADD, i, valid ? dy : 0, 0);
         }
 }
 
@@ -143,7 +144,7 @@ void clnorm__reference_backward(struct clnorm_values *const values, const int64_
     for (int64_t ghost = 0; ghost < clnorm_values_ghosts(values); ghost++) {
         const struct clnorm_part part = clnorm_values_part(values, c, ghost);
         const struct sums sums = sums_of_tensors(values, part);
-        const double count = (double)(part.last - part.first) * (double)values->spatial;
+        const double count = (double)clnorm_values_count(values, part);
         put_input_gradient(values, part, sums, count);
         add_sums(&all, sums);
     }
@@ -152,10 +153,10 @@ void clnorm__reference_backward(struct clnorm_values *const values, const int64_
 
 void clnorm__reference_input_gradient(struct clnorm_values *const values, const int64_t c)
 {
-    const double own = (double)values->batch * (double)values->spatial;
+    const struct clnorm_part part = clnorm_values_part(values, c, 0);
+    const double own = (double)clnorm_values_count(values, part);
     const struct sums sums = sums_of_parts(values, c);
-    put_input_gradient(values, clnorm_values_part(values, c, 0), sums,
-                       values->count > 0 ? values->count : own);
+    put_input_gradient(values, part, sums, values->count > 0 ? values->count : own);
     put_parameters(values, c, sums);
 }
 

@@ -32,6 +32,7 @@ const struct clnorm_slot_row clnorm_slots[CLNORM_SLOT_COUNT] = {
     [CLNORM_SLOT_SUMS] = SLOT(sums, 0),
     [CLNORM_SLOT_PARTS] = SLOT(parts, 0),
     [CLNORM_SLOT_STATE] = SLOT(state, 0),
+    [CLNORM_SLOT_LENGTHS] = SLOT(lengths, 0),
 };
 
 static enum clnorm_status create_slot(struct clnorm_values *const values,
@@ -117,6 +118,25 @@ void clnorm_values_free(struct clnorm_values *const values)
     memset(values, 0, sizeof *values);
 }
 
+size_t clnorm_values_element_size(const struct clnorm_values *const values,
+                                  const enum clnorm_slot slot)
+{
+    return slot == CLNORM_SLOT_LENGTHS ? sizeof(uint32_t)
+                                       : clnorm_dtype_size(values->slot[slot].dtype);
+}
+
+void clnorm_values_store(const struct clnorm_values *const values, const enum clnorm_slot slot,
+                         void *const base, const size_t i)
+{
+    const double value = values->slot[slot].data[i];
+    if (slot == CLNORM_SLOT_LENGTHS) {
+        const uint32_t whole = (uint32_t)value;
+        memcpy((unsigned char *)base + i * sizeof whole, &whole, sizeof whole);
+    } else {
+        clnorm_convert_store(values->slot[slot].dtype, base, i, value);
+    }
+}
+
 size_t clnorm_values_offset(const struct clnorm_values *const values, const int64_t n,
                             const int64_t c, const int64_t s)
 {
@@ -143,6 +163,21 @@ struct clnorm_part clnorm_values_part(const struct clnorm_values *const values, 
         .last = first + (left < size ? left : size),
         .statistic = (size_t)(ghost * values->problem.channels + c),
     };
+}
+
+int64_t clnorm_values_length(const struct clnorm_values *const values, const int64_t n)
+{
+    const double *const lengths = values->slot[CLNORM_SLOT_LENGTHS].data;
+    const int64_t length = lengths ? (int64_t)lengths[n] : values->spatial;
+    return length < values->spatial ? length : values->spatial;
+}
+
+int64_t clnorm_values_count(const struct clnorm_values *const values, const struct clnorm_part part)
+{
+    int64_t count = 0;
+    for (int64_t n = part.first; n < part.last; n++)
+        count += clnorm_values_length(values, n);
+    return count;
 }
 
 int64_t clnorm_values_channel(const struct clnorm_values *const values, const enum clnorm_slot slot,

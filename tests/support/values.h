@@ -30,6 +30,7 @@ enum clnorm_slot {
     CLNORM_SLOT_SUMS,
     CLNORM_SLOT_PARTS,
     CLNORM_SLOT_STATE,
+    CLNORM_SLOT_LENGTHS, /* stored as uint32_t, whatever its dtype says */
     CLNORM_SLOT_COUNT
 };
 
@@ -70,6 +71,12 @@ enum clnorm_status clnorm_values_copy(struct clnorm_values *copy,
                                       const struct clnorm_values *values);
 void clnorm_values_free(struct clnorm_values *values); /* an empty struct is fine */
 
+/* Bytes of an element of a slot as the device has it, and element i written so into an array at
+ * base, which needs no alignment. */
+size_t clnorm_values_element_size(const struct clnorm_values *values, enum clnorm_slot slot);
+void clnorm_values_store(const struct clnorm_values *values, enum clnorm_slot slot, void *base,
+                         size_t i);
+
 /* Index of element (n, c, s) of a tensor, by the formula of enum clnorm_layout. */
 size_t clnorm_values_offset(const struct clnorm_values *values, int64_t n, int64_t c, int64_t s);
 
@@ -81,6 +88,12 @@ struct clnorm_part {
 };
 int64_t clnorm_values_ghosts(const struct clnorm_values *values); /* sub-batches */
 struct clnorm_part clnorm_values_part(const struct clnorm_values *values, int64_t c, int64_t ghost);
+
+/* Valid positions of sample n: S without +lengths. */
+int64_t clnorm_values_length(const struct clnorm_values *values, int64_t n);
+
+/* Those of all samples of a part. */
+int64_t clnorm_values_count(const struct clnorm_values *values, struct clnorm_part part);
 
 /* The channel that element `index` of a slot belongs to. */
 int64_t clnorm_values_channel(const struct clnorm_values *values, enum clnorm_slot slot,
