@@ -101,7 +101,7 @@ static void test_inverse(void **unused)
     (void)unused;
     assert_int_equal(visit_variants(check_inverse, NULL), 0);
     const struct clnorm_problem largest = {
-        CLNORM_BACKWARD_FROZEN, CLNORM_NHWC, CLNORM_BF16, 1, 1, (INT64_C(1) << 60) - 1, 0};
+        CLNORM_BACKWARD_FROZEN, CLNORM_NHWC, CLNORM_BF16, 1, 1, (INT64_C(1) << 60) - 1, 0, 0};
     const struct variant v = {.problem = largest};
     check_inverse(NULL, &v);
 }
