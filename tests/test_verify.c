@@ -117,6 +117,38 @@ static void reference_optimisers_by_hand(void **state)
     }
 }
 
+/* A velocity that its gradient all but cancels, in single precision with every operation rounded once:
+ * no device can come nearer, so the tolerance must hold it. */
+static void cancelling_steps_are_within_tolerance(void **state)
+{
+    (void)state;
+    struct clnorm_values right =
+        values_of("update nchw f32 ?x4096x? +shift +sgd", 1, 1, 1, CLNORM_DATA_ORDINARY, 8);
+    const double *const parameter = right.slot[CLNORM_SLOT_SHIFT].data,
+                        *const velocity = right.slot[CLNORM_SLOT_STATE].data;
+    const float rate = (float)right.optimiser.learning_rate,
+                decay = (float)right.optimiser.weight_decay, kept = (float)right.optimiser.momentum;
+    struct clnorm_values rounded;
+    char detail[256] = "";
+    for (size_t c = 0; c < 4096; c++) {
+        right.slot[CLNORM_SLOT_SHIFT].data[c] = (float)c * 0x1p-20f;
+        right.slot[CLNORM_SLOT_DSHIFT].data[c] = -kept * (float)velocity[c];
+    }
+    assert_int_equal(clnorm_values_copy(&rounded, &right), CLNORM_OK);
+    for (size_t c = 0; c < 4096; c++) {
+        const float old = (float)parameter[c];
+        const float slope = (float)right.slot[CLNORM_SLOT_DSHIFT].data[c] + decay * old;
+        const float next = kept * (float)velocity[c] + slope;
+        rounded.slot[CLNORM_SLOT_STATE].data[c] = next;
+        rounded.slot[CLNORM_SLOT_SHIFT].data[c] = old - rate * next;
+    }
+    clnorm_reference_run(&right);
+    if (clnorm_compare(&right, &rounded, detail, sizeof detail) > 1)
+        fail_msg("%s", detail);
+    clnorm_values_free(&right);
+    clnorm_values_free(&rounded);
+}
+
 /* Every value that the reference writes, pushed beyond its tolerance in turn, must be noticed. */
 static void comparison_notices_every_fault(void **state)
 {
@@ -157,6 +189,7 @@ int main(void)
         cmocka_unit_test(known_bit_patterns),
         cmocka_unit_test(reference_forward_by_identities),
         cmocka_unit_test(reference_optimisers_by_hand),
+        cmocka_unit_test(cancelling_steps_are_within_tolerance),
         cmocka_unit_test(comparison_notices_every_fault),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,8 +14,8 @@
  * |xhat*dscale|/M)*|scale*invstd|, its maximum in the channel; for ordinary data that is
  * unit*max|dx|, and it stays meaningful where dx cancels (M = 1, 2) dadd                exact
  *     dscale, dshift, sums  unit*sum of the absolute terms
- *     optimiser           unit of the step, 2 ulp of the parameter, and what the gradient's
- * tolerance makes of it
+ *     optimiser           unit of the step's terms, which may cancel each other, 2 ulp of the
+ * parameter, and what the gradient's tolerance makes of it
  *
  * r of renorm has the relative tolerance of invstd, d that of the mean over sigma. Of ghost batches
  * a running statistic has what each of them leaves of its own.

@@ -4,9 +4,10 @@
 
 #include <math.h>
 
-/* A parameter with its optimiser state: velocity, or first and second moment. */
+/* A parameter with its optimiser state: velocity, or first and second moment. A step takes `rate`
+ * times the first off the parameter. */
 struct state {
-    double parameter, first, second;
+    double parameter, first, second, rate;
 };
 
 /* v = momentum*v + g; p -= rate*v, with L2 weight decay in g. */
@@ -16,7 +17,8 @@ static struct state sgd_step(const struct clnorm_optimiser *const options, const
     const double total = gradient + options->weight_decay * old.parameter;
     const double velocity = options->momentum * old.first + total;
     return (struct state){.parameter = old.parameter - options->learning_rate * velocity,
-                          .first = velocity};
+                          .first = velocity,
+                          .rate = options->learning_rate};
 }
 
 /* Kingma and Ba 2014, algorithm 1, with L2 weight decay in the gradient. */
@@ -29,14 +31,11 @@ static struct state adam_step(const struct clnorm_optimiser *const options, cons
     const double total = gradient + options->weight_decay * old.parameter;
     const double first = beta1 * old.first + (1 - beta1) * total;
     const double second = beta2 * old.second + (1 - beta2) * total * total;
-    const double first_hat = first / (1 - pow(beta1, (double)options->step));
     const double second_hat = second / (1 - pow(beta2, (double)options->step));
+    const double rate = options->learning_rate / (1 - pow(beta1, (double)options->step)) /
+                        (sqrt(second_hat) + epsilon);
     return (struct state){
-        .parameter =
-            old.parameter - options->learning_rate * first_hat / (sqrt(second_hat) + epsilon),
-        .first = first,
-        .second = second,
-    };
+        .parameter = old.parameter - rate * first, .first = first, .second = second, .rate = rate};
 }
 
 static double reach(const double middle, const double low, const double high)
@@ -53,7 +52,7 @@ static void optimise(struct clnorm_values *const values, const enum clnorm_slot 
     const int adam = clnorm__reference_has(values, CLNORM_ADAM);
     const size_t first = state_index * channels + index, second = first + channels;
     const double *const data = values->slot[CLNORM_SLOT_STATE].data;
-    const struct state old = {values->slot[slot].data[c], data[first], adam ? data[second] : 0};
+    const struct state old = {values->slot[slot].data[c], data[first], adam ? data[second] : 0, 0};
     struct state (*const step)(const struct clnorm_optimiser *, struct state, double) =
         adam ? adam_step : sgd_step;
     const struct clnorm_optimiser *const options = &values->optimiser;
@@ -62,14 +61,15 @@ static void optimise(struct clnorm_values *const values, const enum clnorm_slot 
     const struct state high = step(options, old, gradient.value + gradient.tolerance);
 
     const double unit = clnorm_reference_unit(values->problem.dtype);
-    const double total = fabs(gradient.value) + options->weight_decay * fabs(old.parameter);
+    /* What was is added to the gradient, and may cancel it. */
+    const double terms =
+        fabs(old.first) + fabs(gradient.value) + options->weight_decay * fabs(old.parameter);
     clnorm__reference_put(values, slot, index, new.parameter,
-                          unit * fabs(new.parameter - old.parameter) +
+                          unit * terms * new.rate +
                               reach(new.parameter, low.parameter, high.parameter) +
                               2 * clnorm__reference_ulp(values, old.parameter));
     clnorm__reference_put(values, CLNORM_SLOT_STATE, first, new.first,
-                          unit * (fabs(old.first) + total) +
-                              reach(new.first, low.first, high.first));
+                          unit * terms + reach(new.first, low.first, high.first));
     if (adam)
         clnorm__reference_put(values, CLNORM_SLOT_STATE, second, new.second,
                               unit * new.second + reach(new.second, low.second, high.second));
