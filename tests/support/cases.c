@@ -1,5 +1,7 @@
 #include "cases.h"
 
+#include <stdio.h>
+
 #define EVERY(count) ((1u << (count)) - 1)
 #define ONE(value)   (1u << (value))
 
@@ -161,9 +163,30 @@ struct walk {
     enum clnorm_effort effort;
     int (*visit)(void *user, const struct clnorm_case *one);
     void *user;
-    uint64_t seed;
     int stop;
 };
+
+/* Fowler, Noll and Vo, FNV-1a of 64 bits, of which the upper half is the better mixed. */
+static uint64_t hash(const char *text)
+{
+    uint64_t state = UINT64_C(0xcbf29ce484222325);
+    for (; *text; text++)
+        state = (state ^ (unsigned char)*text) * UINT64_C(0x100000001b3);
+    return state >> 32;
+}
+
+/* A case's seed comes from its own text, not from its place: a new case changes none of the others. */
+static uint64_t seed_of(const struct clnorm_case *const one)
+{
+    char problem[CLNORM_PROBLEM_TEXT_SIZE], schedule[CLNORM_SCHEDULE_TEXT_SIZE] = "";
+    char text[sizeof problem + sizeof schedule + 128];
+    clnorm_problem_format(&one->problem, problem);
+    if (one->scheduled)
+        clnorm_schedule_format(&one->schedule, schedule);
+    snprintf(text, sizeof text, "%s, %s data, N=%lld S=%lld, %s", problem,
+             clnorm_data_name(one->data), (long long)one->batch, (long long)one->spatial, schedule);
+    return hash(text);
+}
 
 /* Operations on parameters alone have no use for more than one pair of extents. */
 static int has_tensors(const enum clnorm_operation operation)
@@ -197,19 +220,18 @@ static void visit_sharing(struct walk *const walk, struct clnorm_case one,
 static void visit_one(struct walk *const walk, const struct row *const row, struct clnorm_case one,
                       const enum clnorm_data data, const struct extents extents)
 {
-    walk->seed++;
-    one.seed = walk->seed;
     one.data = data;
     one.batch = extents.batch;
     one.spatial = extents.spatial;
+    one.seed = seed_of(&one);
     one.sets = 3;
-    one.count = walk->seed % 2 ? 0 : 3 * (double)extents.batch * (double)extents.spatial + 1;
+    one.count = one.seed % 2 ? 0 : 3 * (double)extents.batch * (double)extents.spatial + 1;
     one.device = (struct clnorm_device_options){
-        .pooled_workspace = walk->seed % 5 == 0,
-        .place = (unsigned)walk->seed,
+        .pooled_workspace = one.seed % 5 == 0,
+        .place = (unsigned)one.seed,
     };
     if (row->sharing == DRAWN)
-        visit_sharing(walk, one, (enum clnorm_sharing)(walk->seed % CLNORM_SHARE_COUNT));
+        visit_sharing(walk, one, (enum clnorm_sharing)(one.seed % CLNORM_SHARE_COUNT));
     else
         for (unsigned i = 0; i < CLNORM_SHARE_COUNT; i++)
             if (i == CLNORM_SHARE_NONE || applies((enum clnorm_sharing)i, &one.problem))
@@ -232,6 +254,12 @@ static void visit_program(struct walk *const walk, const struct row *const row,
     }
 }
 
+/* 0 or 1, such that each operation has both in each layout. */
+static unsigned turn_of(const struct clnorm_problem *const problem)
+{
+    return (problem->operation + problem->layout + problem->dtype + problem->flags) % 2;
+}
+
 static void visit_schedules(struct walk *const walk, const struct row *const row,
                             struct clnorm_case one, const struct extents *const only)
 {
@@ -244,7 +272,7 @@ static void visit_schedules(struct walk *const walk, const struct row *const row
     one.scheduled = 1;
     if (row->schedules != ALL_SCHEDULES) {
         const int streams = row->schedules == STREAMING;
-        const enum clnorm_kind kind = kinds[streams ? 0 : walk->seed / 2 % 2];
+        const enum clnorm_kind kind = kinds[streams ? 0 : turn_of(&one.problem)];
         const struct clnorm_target target = clnorm_target_default(kind);
         clnorm_schedule_choose(&one.problem, &target, 0, &one.schedule);
         one.schedule.resident = 512;
