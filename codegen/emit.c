@@ -55,7 +55,8 @@ void clnorm__emit_symbols(const struct clnorm_problem *p, const struct clnorm_sc
         {"FUSED", clnorm__may_fuse(p, s)},
         {"SPLIT", clnorm__may_split(p, s)},
         {"CHANNELS_FIRST", first},
-        {"GROUP_WALK", !serial},
+        {"GROUP_WALK", s->walk == CLNORM_WALK_GROUP},
+        {"PIPELINE", s->walk == CLNORM_WALK_PIPELINE},
         {"SCALAR", s->lanes == 1},
         {"NARROW", serial && !first && row < s->lanes},
         {"SPREADS", spread > 1},
@@ -110,9 +111,12 @@ static void add_numbers(struct clnorm__values_list *values, const struct clnorm_
     add_number(values, "GROUP", s->group);
     add_number(values, "FINISH_GROUP", clnorm__finish_group(s));
     add_number(values, "WIDE", clnorm__finish_width(s));
-    add_number(values, "TILE", clnorm__group_channels(p, s));
+    add_number(values, "TILE", clnorm__tile_channels(p, s));
+    add_number(values, "TILES", clnorm__tiles(p, s));
     add_number(values, "TALLIES", clnorm__tallies(p, s));
     add_number(values, "TABLE", clnorm__table_size(p, s));
+    add_number(values, "DEPTH", clnorm__depth(p));
+    add_number(values, "SLOTS", clnorm__slots(p, s));
     add_number(values, "COLUMNS", clnorm__tallies(p, s) * s->lanes);
     add_number(values, "FAR", CLNORM__FAR / clnorm_dtype_size(p->dtype));
     add_number(values, "NEAR", CLNORM__NEAR / clnorm_dtype_size(p->dtype));

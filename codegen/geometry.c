@@ -72,7 +72,7 @@ uint64_t clnorm__spread(const struct clnorm_problem *problem,
 struct work {
     const struct clnorm_problem *problem;
     const struct clnorm_schedule *schedule;
-    int serial, first;
+    int serial, group, first;
     uint64_t batch, spatial, channels;
     uint64_t spread;
     uint64_t unit;          /* channels last: the channels of a tile are a multiple of it, or all */
@@ -92,6 +92,7 @@ static struct work work_of(const struct clnorm_problem *problem,
         .problem = problem,
         .schedule = schedule,
         .serial = schedule->walk == CLNORM_WALK_SERIAL,
+        .group = schedule->walk == CLNORM_WALK_GROUP,
         .first = first,
         .batch = rows ? batch : 1,
         .spatial = rows ? spatial : batch * (spatial / spread),
@@ -111,10 +112,11 @@ static uint64_t positions(const struct work *work)
 
 /* ---- Tiles ---- */
 
-uint64_t clnorm__group_channels(const struct clnorm_problem *problem,
-                                const struct clnorm_schedule *schedule)
+uint64_t clnorm__tile_channels(const struct clnorm_problem *problem,
+                               const struct clnorm_schedule *schedule)
 {
-    return clnorm__channels_first(problem) ? 1 : schedule->tile;
+    const int group = schedule->walk == CLNORM_WALK_GROUP;
+    return group && clnorm__channels_first(problem) ? 1 : schedule->tile;
 }
 
 static uint64_t widest_tile(const struct work *work)
@@ -131,9 +133,34 @@ static uint64_t widest_last_tile(const struct work *work)
 
 static uint64_t tile_count(const struct work *work, uint64_t tile)
 {
-    if (!work->serial || work->first || work->channels < work->schedule->lanes)
+    if (work->group || work->first || work->channels < work->schedule->lanes)
         return divide_up(work->channels, tile);
     return (work->channels - work->schedule->lanes) / tile + 1;
+}
+
+uint64_t clnorm__tiles(const struct clnorm_problem *problem, const struct clnorm_schedule *schedule)
+{
+    const struct work work = work_of(problem, schedule, 1, 1);
+    return tile_count(&work, clnorm__tile_channels(problem, schedule));
+}
+
+uint64_t clnorm__depth(const struct clnorm_problem *problem)
+{
+    return problem->dtype == CLNORM_F64 ? 32 : 16;
+}
+
+uint64_t clnorm__slots(const struct clnorm_problem *problem, const struct clnorm_schedule *schedule)
+{
+    const struct work work = work_of(problem, schedule, 1, 1);
+    const uint64_t before = (clnorm__tiles(problem, schedule) - 1) * schedule->tile;
+    const uint64_t narrowest =
+        before > 0 ? at_most(schedule->tile, work.channels - before) : work.channels;
+    /* Channels last, all vectors of a row come between two of the same. */
+    const uint64_t vectors = work.first ? 1 : divide_up(narrowest, schedule->lanes);
+    uint64_t slots = 1;
+    while (slots * vectors < clnorm__depth(problem))
+        slots *= 2;
+    return slots;
 }
 
 uint64_t clnorm__tallies(const struct clnorm_problem *problem,
@@ -153,8 +180,9 @@ uint64_t clnorm__table_size(const struct clnorm_problem *problem,
     const struct work work = work_of(problem, schedule, 1, 1);
     if (work.first)
         return round_up(widest_tile(&work), schedule->lanes);
-    return round_up(at_least(widest_last_tile(&work), LEAST_CIRCLE) + schedule->lanes - 1,
-                    schedule->lanes);
+    const uint64_t width =
+        work.serial ? at_least(widest_last_tile(&work), LEAST_CIRCLE) : widest_last_tile(&work);
+    return round_up(width + schedule->lanes - 1, schedule->lanes);
 }
 
 uint64_t clnorm__rows_ahead(const struct clnorm_problem *problem,
@@ -182,7 +210,7 @@ static uint64_t even_tile(const struct work *work, uint64_t most)
 static uint64_t reduce_tile(const struct work *work)
 {
     if (!work->serial)
-        return clnorm__group_channels(work->problem, work->schedule);
+        return clnorm__tile_channels(work->problem, work->schedule);
     return work->first ? rows_of_run(work) : even_tile(work, widest_tile(work));
 }
 
@@ -196,7 +224,7 @@ static uint64_t slab_bytes(const struct work *work)
 static uint64_t fused_tile(const struct work *work)
 {
     if (!work->serial)
-        return clnorm__group_channels(work->problem, work->schedule);
+        return clnorm__tile_channels(work->problem, work->schedule);
     const uint64_t slab = at_least(slab_bytes(work), 1);
     const uint64_t units = at_least(work->schedule->parts / PARTS_PER_UNIT, 1);
     uint64_t tile = work->first ? rows_of_run(work) : widest_tile(work);
@@ -318,18 +346,34 @@ static uint64_t map_tile(const struct work *work, uint64_t wanted)
 
 uint32_t clnorm__finish_width(const struct clnorm_schedule *schedule)
 {
-    return schedule->walk == CLNORM_WALK_SERIAL ? schedule->lanes : 1;
+    return schedule->walk == CLNORM_WALK_GROUP ? 1 : schedule->lanes;
 }
 
 uint32_t clnorm__finish_group(const struct clnorm_schedule *schedule)
 {
-    if (schedule->walk == CLNORM_WALK_SERIAL)
+    if (schedule->walk != CLNORM_WALK_GROUP)
         return 1;
     return schedule->group < 64 ? schedule->group : 64;
 }
 
+/* The pipeline walk: one work-item does all there is. */
+static struct clnorm_launch launch_single(const struct work *work, enum clnorm_step step)
+{
+    return (struct clnorm_launch){
+        .step = step,
+        .global = {1, 1, 1},
+        .local = {1, 1, 1},
+        .tile = work->channels,
+        .batch_step = at_least(work->batch, 1),
+        .spatial_step = at_least(work->spatial, 1),
+        .spread = 1,
+    };
+}
+
 static struct clnorm_launch launch_finish(const struct work *work)
 {
+    if (work->schedule->walk == CLNORM_WALK_PIPELINE)
+        return launch_single(work, CLNORM_STEP_FINISH);
     const uint64_t group = clnorm__finish_group(work->schedule);
     const uint64_t channels = (uint64_t)work->problem->channels;
     const uint64_t items = divide_up(channels, clnorm__finish_width(work->schedule));
@@ -343,6 +387,8 @@ static struct clnorm_launch launch_finish(const struct work *work)
 
 static struct clnorm_launch launch_tiles(const struct work *work, enum clnorm_step step)
 {
+    if (work->schedule->walk == CLNORM_WALK_PIPELINE)
+        return launch_single(work, step);
     struct clnorm_launch launch = {
         .step = step, .local = {work->schedule->group, 1, 1}, .spread = work->spread};
     if (step == CLNORM_STEP_FUSED) {

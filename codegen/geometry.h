@@ -25,12 +25,23 @@ uint64_t clnorm__rows_ahead(const struct clnorm_problem *problem,
 uint64_t clnorm__spread(const struct clnorm_problem *problem,
                         const struct clnorm_schedule *schedule);
 
-/* Channels of one group of the group walk. */
-uint64_t clnorm__group_channels(const struct clnorm_problem *problem,
-                                const struct clnorm_schedule *schedule);
+/* Pipeline walk: iterations between two that add to the same number, at least. Meant to be more than
+ * the cycles that an addition and the memory of the sum take. */
+uint64_t clnorm__depth(const struct clnorm_problem *problem);
 
-/* Serial walk: how many tallies a work-item keeps at most, and how many columns its table of
- * constants has. */
+/* Group and pipeline walk: channels of a tile. */
+uint64_t clnorm__tile_channels(const struct clnorm_problem *problem,
+                               const struct clnorm_schedule *schedule);
+
+/* Pipeline walk: how many tiles there are, and how many tallies a vector of channels has that take
+ * values in turn, a power of two. */
+uint64_t clnorm__tiles(const struct clnorm_problem *problem,
+                       const struct clnorm_schedule *schedule);
+uint64_t clnorm__slots(const struct clnorm_problem *problem,
+                       const struct clnorm_schedule *schedule);
+
+/* Serial and pipeline walk: for how many rows or vectors of channels a work-item keeps tallies at
+ * most, and how many columns its table of constants has. */
 uint64_t clnorm__tallies(const struct clnorm_problem *problem,
                          const struct clnorm_schedule *schedule);
 uint64_t clnorm__table_size(const struct clnorm_problem *problem,

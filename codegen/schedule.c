@@ -28,12 +28,14 @@ struct row {
 #define ALWAYS  UINT64_MAX
 #define SERIAL  CLNORM_WALK_SERIAL
 #define GROUPS  CLNORM_WALK_GROUP
+#define PIPES   CLNORM_WALK_PIPELINE
 
 /* clang-format off */
 static const struct row rows[] = {
     {"cpu",             KIND(CPU),  SERIAL, 0, 1,   1024, 128, 4, CACHE,  CACHE, 1, 0},
     {"gpu",             KIND(GPU),  GROUPS, 1, 256, 32,   32, 4, CACHE,  0, 0, 0},
-    {"fpga",            KIND(FPGA), SERIAL, 8, 1,   8,    64, 1, ALWAYS, 0, 0, 0},
+    {"fpga",            KIND(FPGA), PIPES,  8, 1,   64,   64, 1, ALWAYS, 0, 0, 0},
+    {"fpga-serial",     KIND(FPGA), SERIAL, 8, 1,   8,    64, 1, ALWAYS, 0, 0, 0},
     {"serial-split",    0,          SERIAL, 0, 1,   1024, 32, 4, 0,      CACHE, 1, 0},
     {"serial-fused",    0,          SERIAL, 4, 1,   16,   8,  4, ALWAYS, 0, 0, 0},
     {"serial-baked",    0,          SERIAL, 0, 1,   1024, 128, 4, CACHE,  CACHE, 1, 1},
@@ -41,6 +43,8 @@ static const struct row rows[] = {
     {"group-fused",     0,          GROUPS, 1, 128, 32,   8,  4, ALWAYS, 0, 0, 0},
     {"group-vector",    0,          GROUPS, 4, 64,  32,   32, 4, CACHE,  0, 0, 0},
     {"group-baked",     0,          GROUPS, 1, 256, 32,   32, 4, CACHE,  0, 0, 1},
+    {"pipeline-split",  0,          PIPES,  4, 1,   8,    8,  1, 0,      0, 0, 0},
+    {"pipeline-baked",  0,          PIPES,  16, 1,  1024, 32, 1, ALWAYS, 0, 0, 1},
     {"plain",           ~0u,        SERIAL, 1, 1,   1,    16, 2, 0,      0, 0, 0},
 };
 /* clang-format on */
@@ -77,10 +81,12 @@ static uint32_t lanes_of(const struct row *row, const struct clnorm_problem *pro
     const int lengths = (problem->flags & CLNORM_LENGTHS) != 0;
     if (row->walk == CLNORM_WALK_GROUP && (!first || lengths))
         return 1;
+    if (row->walk == CLNORM_WALK_PIPELINE || (lengths && !first))
+        lanes = least(lanes, power_below((uint64_t)problem->channels));
     if (lengths && !first)
-        return least(lanes, power_below((uint64_t)problem->channels));
+        return lanes;
     const struct clnorm_schedule whole = {.walk = row->walk, .lanes = lanes, .tile = row->tile};
-    if (row->walk == CLNORM_WALK_SERIAL && first && problem->channels > 1 && problem->spatial > 0 &&
+    if (row->walk != CLNORM_WALK_GROUP && first && problem->channels > 1 && problem->spatial > 0 &&
         clnorm__spread(problem, &whole) == 1)
         return least(lanes, power_below((uint64_t)problem->spatial));
     return lanes;
@@ -90,7 +96,7 @@ static uint32_t tile_of(const struct row *row, const struct clnorm_problem *prob
                         const struct clnorm_schedule *s)
 {
     const int first = clnorm__channels_first(problem);
-    if (row->walk == CLNORM_WALK_SERIAL)
+    if (row->walk != CLNORM_WALK_GROUP)
         return first || row->tile >= s->lanes ? row->tile : s->lanes;
     if (first)
         return 1;
@@ -105,7 +111,7 @@ static struct clnorm_schedule fill(const struct row *row, const struct clnorm_pr
         .lanes = lanes_of(row, problem, target),
         .group = least(row->group, power_below(target->max_group)),
         .block = row->block,
-        .parts = row->parts * target->compute_units,
+        .parts = row->parts * (row->walk == CLNORM_WALK_PIPELINE ? 1 : target->compute_units),
         .resident = row->resident == CACHE ? target->cache : row->resident,
         .stream = row->stream == CACHE ? target->shared_cache : row->stream,
         .fetch = row->fetch,
@@ -125,18 +131,23 @@ int clnorm_schedule_fits(const struct clnorm_schedule *schedule,
            (!folds || schedule->group * record <= target->local_memory);
 }
 
+/* Fills in the row's schedule; 1 when it is one of the target's kind that the problem can take. */
+static int applies(const struct row *row, const struct clnorm_problem *problem,
+                   const struct clnorm_target *target, struct clnorm_schedule *schedule)
+{
+    *schedule = fill(row, problem, target);
+    return row == &rows[ROW_COUNT - 1] ||
+           (row->kinds & (1u << target->kind) && clnorm_schedule_fits(schedule, problem, target) &&
+            clnorm_schedule_check(schedule, problem, NULL, 0) == CLNORM_OK);
+}
+
 int clnorm_schedule_choose(const struct clnorm_problem *problem, const struct clnorm_target *target,
                            unsigned index, struct clnorm_schedule *schedule)
 {
-    unsigned chosen = ROW_COUNT;
-    for (unsigned i = 0; i < ROW_COUNT && chosen == ROW_COUNT; i++)
-        if (rows[i].kinds & (1u << target->kind))
-            chosen = i;
-    struct clnorm_schedule s = fill(&rows[chosen], problem, target);
-    if (!clnorm_schedule_fits(&s, problem, target)) {
-        chosen = ROW_COUNT - 1;
-        s = fill(&rows[chosen], problem, target);
-    }
+    struct clnorm_schedule s;
+    unsigned chosen = 0;
+    while (!applies(&rows[chosen], problem, target, &s)) /* the last row does */
+        chosen++;
     for (unsigned i = 0; index > 0; i++) {
         if (i == ROW_COUNT)
             return 0;
@@ -182,6 +193,31 @@ static enum clnorm_status check_serial(const struct clnorm_schedule *s,
         return clnorm__invalid(message, size,
                                "schedule: over channels last, +lengths needs at most as many lanes "
                                "as channels: a vector with several rows may be valid in part");
+    return CLNORM_OK;
+}
+
+static enum clnorm_status check_pipeline(const struct clnorm_schedule *s,
+                                         const struct clnorm_problem *problem, char *message,
+                                         size_t size)
+{
+    if (s->group != 1 || s->parts != 1 || s->stream != 0 || s->fetch != 0)
+        return clnorm__invalid(
+            message, size,
+            "schedule: the pipeline walk has group 1, parts 1, stream 0 and fetch 0");
+    if (s->resident != 0 && s->resident != ALWAYS)
+        return clnorm__invalid(message, size,
+                               "schedule: the pipeline walk has resident 0 or always");
+    if (problem->flags & (CLNORM_GHOST | CLNORM_LENGTHS))
+        return clnorm__invalid(message, size,
+                               "schedule: the pipeline walk has no +ghost and no +lengths");
+    if (s->tile < 1 || s->tile > 4096)
+        return clnorm__invalid(message, size, "schedule: tile must be 1 to 4096");
+    if ((int64_t)s->lanes > problem->channels)
+        return clnorm__invalid(message, size,
+                               "schedule: the pipeline walk has no more lanes than channels");
+    if (!clnorm__channels_first(problem) && s->tile % s->lanes != 0)
+        return clnorm__invalid(message, size,
+                               "schedule: over channels last, tile must be a multiple of lanes");
     return CLNORM_OK;
 }
 
@@ -234,6 +270,11 @@ enum clnorm_status clnorm_schedule_check(const struct clnorm_schedule *s,
     if (s->baked > 1 || (s->baked && !clnorm__extents_known(problem)))
         return clnorm__invalid(message, size,
                                "schedule: baked is 0 or 1, and needs a problem without `?`");
-    return s->walk == CLNORM_WALK_SERIAL ? check_serial(s, problem, message, size)
-                                         : check_groups(s, problem, message, size);
+    static enum clnorm_status (*const checks[CLNORM_WALK_COUNT])(
+        const struct clnorm_schedule *, const struct clnorm_problem *, char *, size_t) = {
+        [CLNORM_WALK_SERIAL] = check_serial,
+        [CLNORM_WALK_GROUP] = check_groups,
+        [CLNORM_WALK_PIPELINE] = check_pipeline,
+    };
+    return checks[s->walk](s, problem, message, size);
 }

@@ -34,6 +34,7 @@ _Static_assert(FIELD_COUNT <= 32, "the fields seen are bits of a uint32_t");
 static const char *const walk_names[CLNORM_WALK_COUNT] = {
     [CLNORM_WALK_SERIAL] = "serial",
     [CLNORM_WALK_GROUP] = "group",
+    [CLNORM_WALK_PIPELINE] = "pipeline",
 };
 
 static const char nameless[] = "custom", always[] = "always";

@@ -20,7 +20,7 @@
 #if SPLIT && REDUCE
 
 // Gradient sums of each part of each tile: one group a tile and part.
-kernel __attribute__((reqd_work_group_size(GROUP, 1, 1)))
+#include "tile_kernel.cl"
 void reduce(
 #include "sources_arguments.cl"
 #include "extents_arguments.cl"
@@ -31,18 +31,13 @@ void reduce(
     const ulong ghost = reduce_ghost(e);
 #endif
 #include "sources_values.cl"
-#if GROUP_WALK
-    local record scratch[GROUP];
-    reduce_tile(from, parts + parts_offset, e, scratch);
-#else
-    reduce_tile(from, parts + parts_offset, e);
-#endif
+#include "reduce_call.cl"
 }
 #endif
 #if SPLIT
 
 // Merges the parts of each channel: one work-item for WIDE channels.
-kernel __attribute__((reqd_work_group_size(FINISH_GROUP, 1, 1), vec_type_hint(wide)))
+#include "finish_kernel.cl"
 void finish(
 #if LENGTHS && !FROZEN && !KEEP_SUMS
     global const uint *lengths, const ulong lengths_offset,
@@ -60,8 +55,8 @@ void finish(
     global const real *parts, const ulong parts_offset, const ulong sets)
 {
 #include "backward_values.cl"
-    const ulong chan = get_global_id(0) * WIDE;
 #if GHOST
+    const ulong chan = get_global_id(0) * WIDE;
     if (chan >= CHANNELS)
         return;
     const int count = min(CHANNELS - chan, (ulong)WIDE);
@@ -70,16 +65,14 @@ void finish(
     finish_parameters(r, parts + parts_offset, sets, chan, count);
 #endif
 #else
-    if (chan < CHANNELS)
-        finish_channels(
-            r, parts + parts_offset, sets, chan, min(CHANNELS - chan, (ulong)WIDE));
+#include "finish_call.cl"
 #endif
 }
 #endif
 #if SPLIT && MAP
 
 // The input gradient of each part of each tile: one group a tile and part.
-kernel __attribute__((reqd_work_group_size(GROUP, 1, 1)))
+#include "tile_kernel.cl"
 void map(
     global const stored *dy, const ulong dy_offset,
 #if !FROZEN
@@ -103,13 +96,13 @@ void map(
     const ulong ghost = map_ghost(e);
 #endif
 #include "targets_values.cl"
-    map_tile(t, e);
+#include "map_call.cl"
 }
 #endif
 #if FUSED
 
 // All of it in one launch.
-kernel __attribute__((reqd_work_group_size(GROUP, 1, 1)))
+#include "tile_kernel.cl"
 void fused(
 #include "sources_arguments.cl"
 #if !DOT && !KEEP_SUMS

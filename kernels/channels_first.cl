@@ -5,13 +5,28 @@ typedef struct {
 #if LENGTHS
     global const uint *lengths;
 #endif
+#if PIPELINE
+    ulong batch, spatial;
+    ulong tile; // the one at work
+#else
     ulong batch, spatial, batch_step, spatial_step;
-#if !GROUP_WALK
+#endif
+#if !GROUP_WALK && !PIPELINE
     ulong tile;
 #endif
 } extents;
 
-#if GROUP_WALK
+#if PIPELINE
+ulong tile_first(const extents e)
+{
+    return e.tile * TILE;
+}
+
+ulong tile_last(const extents e)
+{
+    return min(tile_first(e) + TILE, (ulong)CHANNELS);
+}
+#elif GROUP_WALK
 ulong tile_first(const extents e)
 {
     return get_group_id(0);
@@ -32,7 +47,7 @@ ulong tile_last(const extents e)
     return min(tile_first(e) + e.tile, (ulong)CHANNELS);
 }
 #endif
-#if REDUCE
+#if REDUCE && !PIPELINE
 
 ulong part_index(void)
 {
@@ -64,7 +79,7 @@ reals channel_load(global const real *parameter, const ulong chan)
     return (reals)(parameter[chan]);
 }
 #endif
-#if MAP && !GROUP_WALK
+#if MAP && !GROUP_WALK && !PIPELINE
 
 // Behind a reduction the last parts are the nearest.
 ulong map_part(void)
@@ -75,6 +90,8 @@ ulong map_part(void)
     return get_group_id(1);
 #endif
 }
+#endif
+#if MAP && !GROUP_WALK
 
 reals lanes_of(const real *one)
 {

@@ -6,18 +6,25 @@ typedef struct {
     global const uint *lengths;
     ulong sample_rows;
 #endif
+#if PIPELINE
+    ulong rows;
+    ulong tile; // the one at work
+#else
     ulong rows, rows_step;
+#endif
 #if GHOST
     ulong ghost_rows;
 #endif
-#if !GROUP_WALK
+#if !GROUP_WALK && !PIPELINE
     ulong tile;
 #endif
 } extents;
 
 ulong tile_first(const extents e)
 {
-#if GROUP_WALK
+#if PIPELINE
+    return e.tile * TILE;
+#elif GROUP_WALK
     return get_group_id(0) * TILE;
 #else
     return get_group_id(0) * e.tile;
@@ -27,7 +34,9 @@ ulong tile_first(const extents e)
 // The last tile takes what would not fill a vector of the next.
 ulong tile_last(const extents e)
 {
-#if GROUP_WALK
+#if PIPELINE
+    return e.tile + 1 == TILES ? CHANNELS : tile_first(e) + TILE;
+#elif GROUP_WALK
     return min(tile_first(e) + TILE, (ulong)CHANNELS);
 #else
     return get_group_id(0) + 1 == get_num_groups(0) ? ROW : tile_first(e) + e.tile;
@@ -73,7 +82,7 @@ reals channel_load(global const real *parameter, const ulong chan)
 #endif
 }
 #endif
-#if MAP && !GROUP_WALK
+#if MAP && !GROUP_WALK && !PIPELINE
 
 // Behind a reduction the last parts are the nearest.
 ulong map_part(void)
@@ -84,6 +93,8 @@ ulong map_part(void)
     return get_group_id(2);
 #endif
 }
+#endif
+#if MAP && !GROUP_WALK
 
 reals lanes_of(const real *first)
 {

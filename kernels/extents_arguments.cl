@@ -3,16 +3,20 @@
 #if !BAKED
     const ulong batch, const ulong spatial,
 #endif
+#if !PIPELINE
     const ulong batch_step, const ulong spatial_step,
+#endif
 #else
 #if !BAKED
     const ulong rows,
 #endif
+#if !PIPELINE
     const ulong rows_step,
 #if GHOST
     const ulong ghost_rows,
 #endif
 #endif
-#if !GROUP_WALK
+#endif
+#if !GROUP_WALK && !PIPELINE
     const ulong tile,
 #endif

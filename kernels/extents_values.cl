@@ -1,16 +1,19 @@
-#if CHANNELS_FIRST
-#if BAKED
+#if CHANNELS_FIRST && BAKED
     const ulong batch = BATCH, spatial = SPATIAL;
+#elif BAKED
+    const ulong rows = ROWS;
 #endif
+#if CHANNELS_FIRST && PIPELINE
+    extents e = {batch, spatial, 0};
+#elif PIPELINE
+    extents e = {rows, 0};
+#elif CHANNELS_FIRST
     const extents e = {
 #if LENGTHS
         lengths + lengths_offset,
 #endif
         batch, spatial, batch_step, spatial_step,
 #else
-#if BAKED
-    const ulong rows = ROWS;
-#endif
     const extents e = {
 #if LENGTHS
         lengths + lengths_offset, sample_rows,
@@ -20,7 +23,9 @@
         ghost_rows,
 #endif
 #endif
-#if !GROUP_WALK
+#if !GROUP_WALK && !PIPELINE
         tile
 #endif
+#if !PIPELINE
     };
+#endif

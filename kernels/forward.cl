@@ -17,7 +17,7 @@
 #if SPLIT && REDUCE
 
 // Moments of each part of each tile: one group a tile and part.
-kernel __attribute__((reqd_work_group_size(GROUP, 1, 1)))
+#include "tile_kernel.cl"
 void reduce(
     global const stored *restrict x, const ulong x_offset,
 #include "extents_arguments.cl"
@@ -25,18 +25,13 @@ void reduce(
 {
 #include "extents_values.cl"
     const sources from = {x + x_offset};
-#if GROUP_WALK
-    local record scratch[GROUP];
-    reduce_tile(from, parts + parts_offset, e, scratch);
-#else
-    reduce_tile(from, parts + parts_offset, e);
-#endif
+#include "reduce_call.cl"
 }
 #endif
 #if SPLIT
 
 // Merges the parts of each channel: one work-item for WIDE channels.
-kernel __attribute__((reqd_work_group_size(FINISH_GROUP, 1, 1), vec_type_hint(wide)))
+#include "finish_kernel.cl"
 void finish(
 #include "forward_arguments.cl"
 #if GHOST
@@ -45,22 +40,21 @@ void finish(
     global const real *parts, const ulong parts_offset, const ulong sets)
 {
 #include "forward_values.cl"
+#if GHOST
     const ulong chan = get_global_id(0) * WIDE;
     if (chan < CHANNELS)
-#if GHOST
         finish_ghosts(
             r, parts + parts_offset, sets, ghosts, ghost_sets, chan,
             min(CHANNELS - chan, (ulong)WIDE));
 #else
-        finish_channels(
-            r, parts + parts_offset, sets, chan, min(CHANNELS - chan, (ulong)WIDE));
+#include "finish_call.cl"
 #endif
 }
 #endif
 #if SPLIT && MAP
 
 // Normalises each part of each tile: one group a tile and part.
-kernel __attribute__((reqd_work_group_size(GROUP, 1, 1)))
+#include "tile_kernel.cl"
 void map(
     global const stored *x, const ulong x_offset,
 #if ADD
@@ -81,13 +75,13 @@ void map(
     const ulong ghost = map_ghost(e);
 #endif
 #include "normalise_values.cl"
-    map_tile(t, e);
+#include "map_call.cl"
 }
 #endif
 #if FUSED
 
 // All of it in one launch.
-kernel __attribute__((reqd_work_group_size(GROUP, 1, 1)))
+#include "tile_kernel.cl"
 void fused(
     global const stored *x, const ulong x_offset,
 #if ADD

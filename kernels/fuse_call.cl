@@ -1,3 +1,12 @@
+#if PIPELINE
+    for (e.tile = 0; e.tile < TILES; e.tile++)
+        fuse(
+            from, parts + parts_offset, r,
+#if MAP
+            t,
+#endif
+            e);
+#else
 #if GROUP_WALK
     local record scratch[GROUP];
 #endif
@@ -21,4 +30,5 @@
         e, scratch);
 #else
         e);
+#endif
 #endif

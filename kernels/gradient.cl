@@ -209,6 +209,8 @@ void map_some_values(const targets t, const constants k, const ulong at, const i
     store_some(dy, t.dadd + at, count);
 #endif
 }
+#endif
+#if !SCALAR && !GROUP_WALK && !PIPELINE
 
 // How many values come before the first whose place in memory is that of a vector.
 ulong map_lead(const targets t, const ulong at)

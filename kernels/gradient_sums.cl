@@ -113,7 +113,15 @@ values no_values(void)
 #endif
     return v;
 }
-#if !SCALAR && !GROUP_WALK
+#if PIPELINE && CHANNELS_FIRST && !SCALAR
+
+// These sums need not know the first value.
+values load_first(const sources from, const ulong at)
+{
+    return no_values();
+}
+#endif
+#if !SCALAR && !GROUP_WALK && !PIPELINE
 
 values load_some_values(const sources from, const ulong at, const int count)
 {

@@ -7,7 +7,7 @@
 // ---- Kernel. Every buffer comes with an offset in elements; the local size is fixed ----
 
 // One group a tile and part.
-kernel __attribute__((reqd_work_group_size(GROUP, 1, 1)))
+#include "tile_kernel.cl"
 void map(
     global const stored *x, const ulong x_offset,
 #if ADD
@@ -49,5 +49,5 @@ void map(
         run_distance(e)
 #endif
     };
-    map_tile(t, e);
+#include "map_call.cl"
 }

@@ -100,7 +100,16 @@ values no_values(void)
     const values v = {0};
     return v;
 }
-#if !SCALAR && !GROUP_WALK
+#if PIPELINE && CHANNELS_FIRST && !SCALAR
+
+// The value at a place, in each lane.
+values load_first(const sources from, const ulong at)
+{
+    const values v = {(reals)load_one(from.x + at)};
+    return v;
+}
+#endif
+#if !SCALAR && !GROUP_WALK && !PIPELINE
 
 values load_some_values(const sources from, const ulong at, const int count)
 {

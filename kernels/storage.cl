@@ -27,7 +27,20 @@ reals load(global const stored *from)
 # define FETCH(from)
 # endif
 #endif
-#if !SCALAR && !GROUP_WALK
+#if PIPELINE && CHANNELS_FIRST && !SCALAR && REDUCE
+
+real load_one(global const stored *from)
+{
+#if BF16
+    return as_float((uint)*from << 16);
+#elif F16
+    return vload_half(0, (global const half *)from);
+#else
+    return *from;
+#endif
+}
+#endif
+#if !SCALAR && !GROUP_WALK && (MAP || !PIPELINE)
 
 // The first `count` lanes; the others are zero.
 reals load_some(global const stored *from, const int count)

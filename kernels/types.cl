@@ -4,6 +4,9 @@
 #if F64
 #pragma OPENCL EXTENSION cl_khr_fp64 : enable
 #endif
+#if PIPELINE
+#include "hints.cl"
+#endif
 
 // Vectors that may stand wherever an element may.
 typedef reals loose_reals __attribute__((aligned(sizeof(real))));

@@ -4,7 +4,7 @@
 // ---- Kernel. Every buffer comes with an offset in elements; the local size is fixed ----
 
 // One work-item for WIDE channels.
-kernel __attribute__((reqd_work_group_size(FINISH_GROUP, 1, 1), vec_type_hint(wide)))
+#include "finish_kernel.cl"
 void finish(
 #if SCALE
     global real *scale, const ulong scale_offset,
@@ -17,21 +17,25 @@ void finish(
 #include "optimiser_arguments.cl"
     global real *state, const ulong state_offset)
 {
-    const ulong chan = get_global_id(0) * WIDE;
-    if (chan >= CHANNELS)
-        return;
-    const int count = min(CHANNELS - chan, (ulong)WIDE);
 #include "optimiser_values.cl"
-    state += state_offset + chan;
+#if PIPELINE
+    for (ulong chan = 0; chan < CHANNELS; chan += WIDE) {
+#else
+    const ulong chan = get_global_id(0) * WIDE;
+    if (chan < CHANNELS) {
+#endif
+        const int count = min(CHANNELS - chan, (ulong)WIDE);
+        global real *at = state + state_offset + chan;
 #if SCALE
-    const wide scale_gradient = wide_load(dscale + dscale_offset + chan, count);
-    optimise(by, scale + scale_offset + chan, scale_gradient, state, count);
+        const wide scale_gradient = wide_load(dscale + dscale_offset + chan, count);
+        optimise(by, scale + scale_offset + chan, scale_gradient, at, count);
 #endif
 #if SCALE && SHIFT
-    state += (ulong)STATES * CHANNELS;
+        at += (ulong)STATES * CHANNELS;
 #endif
 #if SHIFT
-    const wide shift_gradient = wide_load(dshift + dshift_offset + chan, count);
-    optimise(by, shift + shift_offset + chan, shift_gradient, state, count);
+        const wide shift_gradient = wide_load(dshift + dshift_offset + chan, count);
+        optimise(by, shift + shift_offset + chan, shift_gradient, at, count);
 #endif
+    }
 }

@@ -15,6 +15,8 @@ static const struct {
      {.walk = CLNORM_WALK_SERIAL, .lanes = 1, .group = 1, .tile = 4, .block = 16, .parts = 8}},
     {"group",
      {.walk = CLNORM_WALK_GROUP, .lanes = 1, .group = 1, .tile = 1, .block = 16, .parts = 8}},
+    {"pipeline",
+     {.walk = CLNORM_WALK_PIPELINE, .lanes = 1, .group = 1, .tile = 4, .block = 16, .parts = 1}},
 };
 enum { WALK_COUNT = sizeof walks / sizeof *walks };
 

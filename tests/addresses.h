@@ -7,8 +7,8 @@
 
 #include <clnorm/codegen.h>
 
-/* The schedule of a walk, "serial", "tile" (serial, with tiles of several channels) or "group": 0 and
- * a line on stderr if the problem has none. */
+/* The schedule of a walk, "serial", "tile" (serial, with tiles of several channels), "group" or
+ * "pipeline": 0 and a line on stderr if the problem has none. */
 int address_schedule(const char *text, const char *walk, struct clnorm_problem *problem,
                      struct clnorm_schedule *schedule);
 
@@ -28,7 +28,7 @@ struct host_run {
     float *constants;
 };
 
-/* Emitted kernels. Finish does channel group[0]. */
+/* Emitted kernels. Finish does channel group[0]; with the pipeline walk each does all there is. */
 void host_reduce(const struct host_run *run);
 void host_finish(const struct host_run *run);
 void host_map(const struct host_run *run);

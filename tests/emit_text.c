@@ -19,7 +19,7 @@ int main(int count, char **arguments)
     struct clnorm_source source;
     char message[256];
     if (count != 4) {
-        fprintf(stderr, "usage: emit_text PROBLEM serial|group FILE\n");
+        fprintf(stderr, "usage: emit_text PROBLEM serial|tile|group|pipeline FILE\n");
         return 2;
     }
     if (!address_schedule(arguments[1], arguments[2], &problem, &schedule))

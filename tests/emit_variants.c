@@ -47,6 +47,15 @@ static int write_image(struct writer *writer)
     return failed;
 }
 
+/* Schedules of two targets may be one and the same; an image has each text once. */
+static int is_in_image(const struct writer *writer, const struct clnorm_source *source)
+{
+    for (unsigned i = 0; i < writer->source_count; i++)
+        if (strcmp(writer->sources[i].text, source->text) == 0)
+            return 1;
+    return 0;
+}
+
 static int write_variant(void *user, const struct variant *variant)
 {
     struct writer *const writer = user;
@@ -56,6 +65,10 @@ static int write_variant(void *user, const struct variant *variant)
                            sizeof message) != CLNORM_OK) {
         fprintf(stderr, "emit_variants: %s\n", message);
         return 1;
+    }
+    if (is_in_image(writer, source)) {
+        clnorm_source_free(source);
+        return 0;
     }
     writer->source_count++;
     return write_text(writer, "", writer->count++, source) ||

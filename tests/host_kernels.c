@@ -1,6 +1,6 @@
 /*
  * The text in TEXT as C: OpenCL's address spaces are all one, a work-group has one work-item.
- * BACKWARD, CHANNELS_FIRST and SERIAL say what its kernels take.
+ * BACKWARD, CHANNELS_FIRST, SERIAL and PIPELINE say what its kernels take.
  */
 #include "addresses.h"
 
@@ -42,7 +42,11 @@ static size_t get_local_id(unsigned dimension)
 
 #include TEXT
 
-#if CHANNELS_FIRST
+#if PIPELINE && CHANNELS_FIRST
+#define STEPS now.batch, now.spatial
+#elif PIPELINE
+#define STEPS now.spatial
+#elif CHANNELS_FIRST
 #define STEPS now.batch, now.spatial, now.batch_step, now.spatial_step
 #else
 #define STEPS now.spatial, now.spatial_step

@@ -37,6 +37,8 @@ static const struct extent shifted = {2, 37, 1, 30, (1ull << 32) + 5};
 /* Channels first, several channels a tile: parts have whole rows. */
 static const struct extent rows = {(1ull << 27) + 3, 37, 2, 40, 0};
 static const struct extent shifted_rows = {2, 37, 1, 37, (1ull << 32) + 5};
+/* The pipeline walk has one part. */
+static const struct extent single = {2, 37, 2, 74, (1ull << 32) + 5};
 /* For problems of very many channels. */
 static const struct extent small = {3, 3, 1, 2, 0};
 static const struct extent small_rows = {3, 3, 2, 3, 0};
@@ -81,6 +83,17 @@ static int backward(void)
 static uint64_t channels(void)
 {
     return (uint64_t)problem.channels;
+}
+
+static int is_single(void)
+{
+    return schedule.walk == CLNORM_WALK_PIPELINE;
+}
+
+/* Channels that a launch does: the pipeline walk does all. */
+static uint64_t tile_of(uint64_t wanted)
+{
+    return is_single() ? channels() : wanted;
 }
 
 static int rows_are_whole(void)
@@ -269,11 +282,11 @@ static void run_channels(struct bench *b, uint64_t first)
         fill(b, c, &parts[c - first]);
         expect(b, c, &parts[c - first]);
     }
-    run_tiles(b, first, schedule.tile > 1 ? schedule.tile / 2 : 1, host_reduce);
+    run_tiles(b, first, tile_of(schedule.tile > 1 ? schedule.tile / 2 : 1), host_reduce);
     for (uint64_t c = first; c < channels(); c++)
         check_sums(b, c, &parts[c - first]);
-    run_tiles(b, first, 1, host_finish);
-    run_tiles(b, first, schedule.tile, host_map);
+    run_tiles(b, first, tile_of(1), host_finish);
+    run_tiles(b, first, tile_of(schedule.tile), host_map);
     for (uint64_t c = first; c < channels(); c++)
         check_outputs(b, &parts[c - first]);
 }
@@ -368,6 +381,12 @@ int main(void)
         {"shifted", test_last_part, NULL, NULL, (void *)&shifted_rows},
         cmocka_unit_test(test_plans),
     };
+    const struct CMUnitTest one[] = {
+        {"single", test_last_part, NULL, NULL, (void *)&single},
+        cmocka_unit_test(test_plans),
+    };
+    if (is_single())
+        return cmocka_run_group_tests(one, NULL, NULL);
     if (channels() > 7)
         return cmocka_run_group_tests(many, NULL, NULL);
     return rows_are_whole() ? cmocka_run_group_tests(few_rows, NULL, NULL)

@@ -137,6 +137,9 @@ static int may_stay(const char *line)
                                       "# ifdef __has_builtin\n",
                                       "# if defined(__has_builtin)",
                                       "# if __has_builtin(",
+                                      "# if defined(INTELFPGA_CL) ||",
+                                      "# elif defined(__xilinx__)\n",
+                                      "# else\n",
                                       "# ifndef ",
                                       "# define ",
                                       "# endif\n"};

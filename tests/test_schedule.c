@@ -11,6 +11,7 @@
 
 #include <clnorm/codegen.h>
 
+#include "geometry.h"
 #include "variants.h"
 
 static int check_legal(void *unused, const struct variant *v)
@@ -53,7 +54,7 @@ static void test_refuse(void **unused)
         {offsetof(struct clnorm_schedule, parts), 0},
         {offsetof(struct clnorm_schedule, fetch), 2},
         {offsetof(struct clnorm_schedule, baked), 1},
-        {offsetof(struct clnorm_schedule, walk), 2},
+        {offsetof(struct clnorm_schedule, walk), 3},
     };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         s = good;
@@ -62,7 +63,8 @@ static void test_refuse(void **unused)
     }
 }
 
-/* Over channels last a tile is whole vectors; only the serial walk streams and fetches. */
+/* Over channels last a tile is whole vectors; only the serial walk streams and fetches; the pipeline
+ * walk has one work-item, and a tensor holds a vector. */
 static void test_refuse_walk(void **unused)
 {
     (void)unused;
@@ -70,28 +72,40 @@ static void test_refuse_walk(void **unused)
         const char *problem, *schedule;
         enum clnorm_status status;
     } rows[] = {
-        {"nhwc f32 ?x64x?", "serial lanes=8 group=1 tile=16 stream=1 fetch=1", CLNORM_OK},
-        {"nhwc f32 ?x64x?", "serial lanes=8 group=1 tile=12 stream=1 fetch=1",
+        {"nhwc f32 ?x64x?", "serial lanes=8 group=1 tile=16 stream=1 fetch=1 parts=4", CLNORM_OK},
+        {"nhwc f32 ?x64x?", "serial lanes=8 group=1 tile=12 stream=1 fetch=1 parts=4",
          CLNORM_INVALID_ARGUMENT},
-        {"nhwc f32 ?x64x?", "serial lanes=8 group=1 tile=4 stream=1 fetch=1",
+        {"nhwc f32 ?x64x?", "serial lanes=8 group=1 tile=4 stream=1 fetch=1 parts=4",
          CLNORM_INVALID_ARGUMENT},
-        {"nchw f32 ?x64x?", "serial lanes=8 group=1 tile=12 stream=1 fetch=1", CLNORM_OK},
-        {"nchw f32 ?x64x?", "group lanes=1 group=4 tile=1 stream=0 fetch=0", CLNORM_OK},
-        {"nchw f32 ?x64x?", "group lanes=1 group=4 tile=1 stream=1 fetch=0",
+        {"nchw f32 ?x64x?", "serial lanes=8 group=1 tile=12 stream=1 fetch=1 parts=4", CLNORM_OK},
+        {"nchw f32 ?x64x?", "group lanes=1 group=4 tile=1 stream=0 fetch=0 parts=4", CLNORM_OK},
+        {"nchw f32 ?x64x?", "group lanes=1 group=4 tile=1 stream=1 fetch=0 parts=4",
          CLNORM_INVALID_ARGUMENT},
-        {"nchw f32 ?x64x?", "group lanes=1 group=4 tile=1 stream=0 fetch=1",
+        {"nchw f32 ?x64x?", "group lanes=1 group=4 tile=1 stream=0 fetch=1 parts=4",
          CLNORM_INVALID_ARGUMENT},
-        {"nchw f32 ?x64x?", "group lanes=1 group=4 tile=2 stream=0 fetch=0",
+        {"nchw f32 ?x64x?", "group lanes=1 group=4 tile=2 stream=0 fetch=0 parts=4",
          CLNORM_INVALID_ARGUMENT},
-        {"nhwc f32 ?x64x?", "group lanes=1 group=4 tile=2 stream=0 fetch=0", CLNORM_OK},
+        {"nhwc f32 ?x64x?", "group lanes=1 group=4 tile=2 stream=0 fetch=0 parts=4", CLNORM_OK},
+        {"nchw f32 ?x8x?", "pipeline lanes=8 group=1 tile=12 stream=0 fetch=0 parts=1", CLNORM_OK},
+        {"nchw f32 ?x7x?", "pipeline lanes=8 group=1 tile=12 stream=0 fetch=0 parts=1",
+         CLNORM_INVALID_ARGUMENT},
+        {"nhwc f32 ?x64x?", "pipeline lanes=8 group=1 tile=12 stream=0 fetch=0 parts=1",
+         CLNORM_INVALID_ARGUMENT},
+        {"nchw f32 ?x64x?", "pipeline lanes=8 group=2 tile=8 stream=0 fetch=0 parts=1",
+         CLNORM_INVALID_ARGUMENT},
+        {"nchw f32 ?x64x?", "pipeline lanes=8 group=1 tile=8 stream=0 fetch=0 parts=2",
+         CLNORM_INVALID_ARGUMENT},
+        {"nchw f32 ?x64x?", "pipeline lanes=8 group=1 tile=8 stream=1 fetch=0 parts=1",
+         CLNORM_INVALID_ARGUMENT},
+        {"nchw f32 ?x64x?", "pipeline lanes=8 group=1 tile=8 stream=0 fetch=1 parts=1",
+         CLNORM_INVALID_ARGUMENT},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         char problem[64], text[CLNORM_SCHEDULE_TEXT_SIZE], message[256] = "";
         struct clnorm_problem p;
         struct clnorm_schedule s;
         snprintf(problem, sizeof problem, "forward %s", rows[i].problem);
-        snprintf(text, sizeof text, "x: walk=%s block=8 parts=4 resident=0 baked=0",
-                 rows[i].schedule);
+        snprintf(text, sizeof text, "x: walk=%s block=8 resident=0 baked=0", rows[i].schedule);
         assert_int_equal(clnorm_problem_parse(problem, &p, NULL, 0), CLNORM_OK);
         assert_int_equal(clnorm_schedule_parse(text, &s, NULL, 0), CLNORM_OK);
         if (clnorm_schedule_check(&s, &p, message, sizeof message) != rows[i].status)
@@ -104,6 +118,17 @@ static uint64_t covered(uint64_t extent, uint64_t step, uint64_t parts)
     assert_true(step > 0);
     assert_true(parts == 0 || (parts - 1) * step < extent); /* the last part is not empty */
     return parts * step >= extent;
+}
+
+/* The pipeline walk goes through its tiles in the kernel. */
+static void check_single(const struct variant *v, const struct clnorm_launches *plan,
+                         const struct clnorm_launch *l)
+{
+    for (unsigned d = 0; d < 3; d++)
+        assert_true(l->global[d] == 1 && l->local[d] == 1);
+    assert_int_equal(l->tile, v->problem.channels);
+    assert_true(l->batch_step >= plan->batch && l->spatial_step >= plan->spatial);
+    assert_in_range(plan->parts, 0, 1);
 }
 
 /* No tile is empty, nor has more channels than the schedule allows. */
@@ -156,6 +181,10 @@ static void check_launches(const struct variant *v, uint64_t batch, uint64_t spa
         for (unsigned d = 0; d < 3; d++) {
             assert_true(l->local[d] > 0 && l->global[d] > 0);
             assert_int_equal(l->global[d] % l->local[d], 0);
+        }
+        if (v->schedule.walk == CLNORM_WALK_PIPELINE) {
+            check_single(v, &plan, l);
+            continue;
         }
         if (l->step == CLNORM_STEP_FINISH) {
             check_finish(v, l);
@@ -347,6 +376,35 @@ static void test_edited_text(void **unused)
     assert_string_equal(s.name, "");
 }
 
+/* ---- Pipelines ---- */
+
+/* Between two adds to the same tally there are always enough others. */
+static int check_slots(void *unused, const struct variant *v)
+{
+    (void)unused;
+    const struct clnorm_schedule *const s = &v->schedule;
+    if (s->walk != CLNORM_WALK_PIPELINE)
+        return 0;
+    const int first = v->problem.layout == CLNORM_NCHW && v->problem.spatial != 1;
+    const uint64_t channels = (uint64_t)v->problem.channels, tiles = clnorm__tiles(&v->problem, s);
+    const uint64_t slots = clnorm__slots(&v->problem, s);
+    assert_true(slots > 0 && (slots & (slots - 1)) == 0);
+    for (uint64_t i = 0; i < tiles; i++) {
+        const uint64_t width = i + 1 < tiles ? s->tile : channels - i * s->tile;
+        const uint64_t vectors = first ? 1 : (width + s->lanes - 1) / s->lanes;
+        assert_true(slots * vectors >= clnorm__depth(&v->problem));
+        assert_true(first || (width >= s->lanes && vectors <= clnorm__tallies(&v->problem, s)));
+        assert_true(width <= clnorm__table_size(&v->problem, s));
+    }
+    return 0;
+}
+
+static void test_slots(void **unused)
+{
+    (void)unused;
+    assert_int_equal(visit_variants(check_slots, NULL), 0);
+}
+
 /* ---- Classes ---- */
 
 static void test_class(void **unused)
@@ -412,7 +470,7 @@ int main(void)
         cmocka_unit_test(test_text),        cmocka_unit_test(test_random_text),
         cmocka_unit_test(test_same),        cmocka_unit_test(test_bad_text),
         cmocka_unit_test(test_edited_text), cmocka_unit_test(test_class),
-        cmocka_unit_test(test_classes),
+        cmocka_unit_test(test_classes),     cmocka_unit_test(test_slots),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

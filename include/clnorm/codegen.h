@@ -193,20 +193,22 @@ CLNORM_API struct clnorm_target clnorm_target_default(enum clnorm_kind kind);
 /* ---- Schedule: the chosen numbers ---- */
 
 enum clnorm_walk {
-    CLNORM_WALK_SERIAL, /* one work-item walks a tile of channels (CPUs, FPGAs) */
-    CLNORM_WALK_GROUP,  /* a work-group walks it and folds its sums in a tree (GPUs) */
+    CLNORM_WALK_SERIAL,   /* one work-item walks a tile of channels (CPUs) */
+    CLNORM_WALK_GROUP,    /* a work-group walks it and folds its sums in a tree (GPUs) */
+    CLNORM_WALK_PIPELINE, /* one work-item walks all tiles, in loops that a compiler for FPGAs can
+                             pipeline: it starts an iteration on every cycle */
     CLNORM_WALK_COUNT
 };
 
 struct clnorm_schedule {
     char name[24]; /* the row of the schedule table it came from; "": the caller's own */
     enum clnorm_walk walk;
-    uint32_t lanes; /* values a work-item handles at once: 1, 2, 4, 8 or 16 */
-    uint32_t group; /* work-items in a work-group, a power of two; 1 for the serial walk */
-    uint32_t tile;  /* serial walk: channels a work-item takes at most. Group walk, channels last:
+    uint32_t lanes;    /* values a work-item handles at once: 1, 2, 4, 8 or 16 */
+    uint32_t group;    /* work-items in a work-group, a power of two; 1 unless the walk is group */
+    uint32_t tile;     /* channels a work-item takes at most at a time. Group walk, channels last:
                        channels across the group; channels first: 1 */
-    uint32_t block; /* values a lane sums up between two merges: 1 to 1024 */
-    uint32_t parts; /* work-items (groups) to aim for when the work is split */
+    uint32_t block;    /* values a lane sums up between two merges: 1 to 1024 */
+    uint32_t parts;    /* work-items (groups) to aim for when the work is split; pipeline walk: 1 */
     uint64_t resident; /* a tile of at most so many bytes is done start to end by one work-item
                           (group), in one launch; 0: never */
     uint64_t stream;   /* serial walk: from so many bytes of tensors on (in one launch, half), those

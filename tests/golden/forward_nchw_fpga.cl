@@ -1,13 +1,16 @@
 // clnorm 0.1.0
 // forward nchw f32 ?x64x? +scale +shift
-// fpga: walk=serial lanes=8 group=1 tile=8 block=64 parts=1 resident=always stream=0 fetch=0 baked=0
+// fpga: walk=pipeline lanes=8 group=1 tile=64 block=64 parts=1 resident=always stream=0 fetch=0 baked=0
 
 #define CHANNELS 64
 #define LANES 8
 #define GROUP 1
 #define WIDE 8
-#define TALLIES 8
-#define TABLE 8
+#define TILE 64
+#define TILES 1
+#define TABLE 64
+#define DEPTH 16
+#define SLOTS 16
 #define BLOCK 64
 #define FIRST_BLOCK 4
 #define real float
@@ -21,6 +24,30 @@
 // Rounding happens where it is written: sums that keep what they lose must not be rearranged or
 // fused.
 #pragma OPENCL FP_CONTRACT OFF
+
+// ---- Hints: what compilers for FPGAs are told, in the words of each; others need no words ----
+
+// Intel's emulator has channels, but does not say INTELFPGA_CL.
+# if defined(INTELFPGA_CL) || defined(cl_intel_channels)
+# define PRAGMA(text) _Pragma(#text)
+# define SINGLE __attribute__((max_global_work_dim(0), uses_global_work_offset(0)))
+// A value is taken on every cycle.
+# define PIPELINED PRAGMA(ii 1)
+// Nothing is read that one of the last `distance` iterations wrote.
+# define APART(distance) PRAGMA(ivdep safelen(distance))
+// No iteration reads what another wrote.
+# define INDEPENDENT PRAGMA(ivdep)
+# elif defined(__xilinx__)
+# define SINGLE
+# define PIPELINED __attribute__((xcl_pipeline_loop(1)))
+# define APART(distance)
+# define INDEPENDENT
+# else
+# define SINGLE
+# define PIPELINED
+# define APART(distance)
+# define INDEPENDENT
+# endif
 
 // Vectors that may stand wherever an element may.
 typedef reals loose_reals __attribute__((aligned(sizeof(real))));
@@ -57,6 +84,11 @@ reals load(global const stored *from)
 {
     const stored_lanes bits = *(global const loose_stored *)from;
     return bits;
+}
+
+real load_one(global const stored *from)
+{
+    return *from;
 }
 
 // The first `count` lanes; the others are zero.
@@ -109,35 +141,24 @@ real sum_lanes(const reals value)
 // ---- Channels first: a tile is some channels, its parts are boxes of batch x spatial ----
 
 typedef struct {
-    ulong batch, spatial, batch_step, spatial_step;
-    ulong tile;
+    ulong batch, spatial;
+    ulong tile; // the one at work
 } extents;
 
 ulong tile_first(const extents e)
 {
-    return get_group_id(0) * e.tile;
+    return e.tile * TILE;
 }
 
 ulong tile_last(const extents e)
 {
-    return min(tile_first(e) + e.tile, (ulong)CHANNELS);
-}
-
-ulong part_index(void)
-{
-    return get_group_id(1) * get_num_groups(2) + get_group_id(2);
+    return min(tile_first(e) + TILE, (ulong)CHANNELS);
 }
 
 // A parameter of the channel, the same in each lane.
 reals channel_load(global const real *parameter, const ulong chan)
 {
     return (reals)(parameter[chan]);
-}
-
-// Behind a reduction the last parts are the nearest.
-ulong map_part(void)
-{
-    return get_num_groups(1) - 1 - get_group_id(1);
 }
 
 reals lanes_of(const real *one)
@@ -249,9 +270,10 @@ values no_values(void)
     return v;
 }
 
-values load_some_values(const sources from, const ulong at, const int count)
+// The value at a place, in each lane.
+values load_first(const sources from, const ulong at)
 {
-    const values v = {load_some(from.x + at, count)};
+    const values v = {(reals)load_one(from.x + at)};
     return v;
 }
 
@@ -427,129 +449,158 @@ void map_some_values(const targets t, const constants k, const ulong at, const i
     store_some(normalise(k, x), t.y + at, count);
 }
 
-// How many values come before the first whose place in memory is that of a vector.
-ulong map_lead(const targets t, const ulong at)
+// ---- Pipeline: tallies take values in turn, so that no add waits for the one before ----
+
+// Merges the open blocks of tallies that took `adds` values in turn.
+void tallies_close(tally *t, const ulong adds)
 {
-    return -((size_t)(t.y + at) / sizeof(stored)) % LANES;
+    PIPELINED
+    for (uint slot = 0; slot < SLOTS; slot++)
+        tally_close(&t[slot], adds / SLOTS + (slot < adds % SLOTS));
 }
 
-// How many adds are open, and how many close a block.
+// What closed tallies have together: a tree of fixed shape.
+record tallies_fold(const tally *t)
+{
+    record r[SLOTS];
+    PIPELINED
+    for (uint slot = 0; slot < SLOTS; slot++)
+        r[slot] = tally_total(&t[slot]);
+    for (uint distance = SLOTS / 2; distance > 0; distance /= 2) {
+        INDEPENDENT PIPELINED
+        for (uint slot = 0; slot < distance; slot++)
+            r[slot] = record_merge(r[slot], r[slot + distance]);
+    }
+    return r[0];
+}
+
+// Where a channel is being read: a row of it, and which of the vectors that have values of the row.
 typedef struct {
-    uint open, most;
-} pace;
+    ulong row, column;
+} place;
 
-values first_values(const sources from, const ulong at, const ulong length)
+place place_next(const place p, const ulong columns, const extents e)
 {
-    return length < LANES ? load_some_values(from, at, length) : load_values(from, at);
+    const place right = {p.row, p.column + 1}, below = {p.row + CHANNELS * e.spatial, 0};
+    return p.column + 1 < columns ? right : below;
 }
 
-// Adds a row of `length` values to a tally. The values beyond whole vectors come first, in a
-// vector that ends with the row.
-pace reduce_row(
-    tally *of, const sources from, ulong at, const ulong length, const pace before)
+// Vectors lie as the tensor is cut into them, whatever its rows are: so many have values of a row
+// at most.
+ulong columns_of(const ulong length)
 {
-    tally t = *of;
-    pace p = before;
-    const ulong vectors = length / LANES;
-    const int rest = length % LANES;
-    if (rest > 0 && vectors > 0)
-        tally_add_some(&t, load_values(from, at + length - LANES), lanes_from(LANES - rest));
-    else if (rest > 0)
-        tally_add_some(&t, load_some_values(from, at, rest), lanes_below(rest));
-    p.open += rest > 0;
-    ulong i = 0;
-    do {
-        const ulong stop = min(vectors, i + max(p.most, p.open + 1) - p.open);
-        p.open += stop - i;
-        for (; i < stop; i++, at += LANES) {
-            tally_add(&t, load_values(from, at));
-        }
-        if (p.open >= p.most) {
-            tally_close(&t, p.open);
-            p.open = 0;
-            p.most = BLOCK;
-        }
-    } while (i < vectors);
-    *of = t;
+    return length % LANES == 0 ? length / LANES : (length + LANES - 2) / LANES + 1;
+}
+
+// Adds the values of the row in one vector. The tensor's last vector ends with it.
+void add_vector(tally *t, const sources from, const place p, const extents e)
+{
+    const ulong at = p.row / LANES * LANES + p.column * LANES;
+    const ulong start = min(at, e.batch * CHANNELS * e.spatial - LANES);
+    const int first = max(at, p.row) - start, last = min(at + LANES, p.row + e.spatial) - start;
+    tally_add_some(t, load_values(from, start), lanes_from(first) && lanes_below(last));
+}
+
+// Values of the channel that a tally starts from: the vector's, moved into its row; in rows too
+// short for one, their first.
+values first_values(const sources from, const place p, const extents e)
+{
+    if (e.spatial < LANES)
+        return load_first(from, p.row);
+    const ulong at = p.row / LANES * LANES + p.column * LANES;
+    return load_values(from, clamp(at, p.row, p.row + e.spatial - LANES));
+}
+
+// Each tally starts from values that it will take: the channel's first may be an outlier, and cost
+// all of them what it costs one.
+void start_tallies(
+    tally *t, const sources from, const ulong chan, const ulong count, const extents e)
+{
+    const ulong columns = columns_of(e.spatial);
+    place p = {chan * e.spatial, 0};
+    PIPELINED
+    for (uint slot = 0; slot < SLOTS; slot++) {
+        t[slot] = tally_start(from, chan, count > 0 ? first_values(from, p, e) : no_values());
+        p = slot + 1 < count ? place_next(p, columns, e) : p;
+    }
+}
+
+// Adds `count` vectors from a place on, each to the tally whose turn it is.
+place add_vectors(
+    tally *t, const sources from, const place start, const ulong count, const extents e)
+{
+    const ulong columns = columns_of(e.spatial);
+    place p = start;
+    APART(DEPTH) PIPELINED
+    for (ulong i = 0; i < count; i++) {
+        add_vector(&t[i % SLOTS], from, p, e);
+        p = place_next(p, columns, e);
+    }
     return p;
 }
 
-// One work-item reduces the tile's part, row by row as they lie in memory.
-void reduce_tile(const sources from, global real *parts, const extents e)
+record reduce_channel(const sources from, const ulong chan, const extents e)
 {
-    const ulong first = tile_first(e);
-    const uint width = tile_last(e) - first;
-    const ulong n_first = get_group_id(1) * e.batch_step;
-    const ulong n_last = min(n_first + e.batch_step, e.batch);
-    const ulong s_first = get_group_id(2) * e.spatial_step;
-    const ulong s_last = min(s_first + e.spatial_step, e.spatial);
-    const ulong length = n_first < n_last ? s_last - s_first : 0;
-    ulong at = (n_first * CHANNELS + first) * e.spatial + s_first;
-    tally t[TALLIES];
-    for (uint i = 0; i < width; i++)
-        t[i] = tally_start(from, first + i, first_values(from, at + i * e.spatial, length));
-    pace p = {0, FIRST_BLOCK};
-    for (ulong n = n_first; n < n_last; n++, at += CHANNELS * e.spatial) {
-        pace next = p;
-        for (uint i = 0; i < width; i++)
-            next = reduce_row(&t[i], from, at + i * e.spatial, length, p);
-        p = next;
+    const ulong count = e.batch * columns_of(e.spatial);
+    place p = {chan * e.spatial, 0};
+    tally t[SLOTS];
+    start_tallies(t, from, chan, count, e);
+    ulong block = FIRST_BLOCK;
+    for (ulong done = 0; done < count;) {
+        const ulong adds = min(block * SLOTS, count - done);
+        p = add_vectors(t, from, p, adds, e);
+        tallies_close(t, adds);
+        done += adds;
+        block = BLOCK;
     }
-    for (uint i = 0; i < width; i++) {
-        tally_close(&t[i], p.open);
-        record_store(tally_total(&t[i]), parts, part_index(), first + i, 1);
-    }
+    return tallies_fold(t);
 }
 
-// Maps `width` rows of `length` values that follow each other from `at` on. Vectors stand where
-// memory has them; one that holds the end of a row also holds the start of the next.
-void map_rows(
-    const targets t, const table *of, ulong at, const uint width, const ulong length)
+void reduce_tile(const sources from, global real *parts, const extents e)
 {
-    constants k = table_get(of, 0);
-    ulong end = at + length;
-    const int lead = min(map_lead(t, at), length);
-    if (lead > 0)
-        map_some_values(t, k, at, lead);
-    at += lead;
-    for (uint i = 1; i <= width; i++, end += length) {
-        for (; at + LANES <= end; at += LANES)
-            map_values(t, k, at);
-        const int rest = end - at;
-        if (i == width) {
-            if (rest > 0)
-                map_some_values(t, k, at, rest);
-            return;
-        }
-        const constants next = table_get(of, i);
-        if (rest > 0) {
-            map_values(t, constants_choose(lanes_below(rest), k, next), at);
-            at += LANES;
-        }
-        k = next;
+    const ulong last = tile_last(e);
+    for (ulong chan = tile_first(e); chan < last; chan++)
+        record_store(reduce_channel(from, chan, e), parts, 0, chan, 1);
+}
+
+// Maps `width` rows of `length` values that follow each other from `start` on. A vector that holds
+// the end of a row also holds the start of the next.
+void map_rows(
+    const targets t, const table *of, const ulong start, const uint width, const ulong length)
+{
+    const ulong vectors = width * length / LANES;
+    ulong at = start, end = start + length;
+    uint row = 0;
+    INDEPENDENT PIPELINED
+    for (ulong i = 0; i < vectors; i++) {
+        const int left = min(end - at, (ulong)LANES);
+        const uint next = min(row + 1, width - 1);
+        map_values(
+            t, constants_choose(lanes_below(left), table_get(of, row), table_get(of, next)), at);
+        at += LANES;
+        row += at >= end;
+        end += at >= end ? length : 0;
     }
+    const int rest = start + width * length - at;
+    if (rest > 0)
+        map_some_values(t, table_get(of, width - 1), at, rest);
 }
 
 void map_tile(const targets t, const extents e)
 {
     const ulong first = tile_first(e);
     const uint width = tile_last(e) - first;
-    const ulong n_first = map_part() * e.batch_step;
-    const ulong n_last = min(n_first + e.batch_step, e.batch);
-    const ulong s_first = get_group_id(2) * e.spatial_step;
-    const ulong s_last = min(s_first + e.spatial_step, e.spatial);
-    const ulong length = s_last - s_first;
-    ulong at = (n_first * CHANNELS + first) * e.spatial + s_first;
+    ulong at = first * e.spatial;
     table of;
     for (uint i = 0; i < width; i += WIDE)
         table_set(&of, i, factors_of(t, first + i, min(width - i, (uint)WIDE)));
-    for (ulong n = n_first; n < n_last; n++, at += CHANNELS * e.spatial) {
-        if (length < LANES) { // a vector would hold more than two rows
+    for (ulong n = 0; n < e.batch; n++, at += CHANNELS * e.spatial) {
+        if (e.spatial < LANES) { // a vector would hold more than two rows
             for (uint i = 0; i < width; i++)
-                map_some_values(t, table_get(&of, i), at + i * length, length);
+                map_some_values(t, table_get(&of, i), at + i * e.spatial, e.spatial);
             continue;
         }
-        map_rows(t, &of, at, width, length);
+        map_rows(t, &of, at, width, e.spatial);
     }
 }
 
@@ -569,7 +620,7 @@ void fuse(
 // ---- Kernels. Every buffer comes with an offset in elements; local sizes are fixed ----
 
 // All of it in one launch.
-kernel __attribute__((reqd_work_group_size(GROUP, 1, 1)))
+kernel __attribute__((reqd_work_group_size(GROUP, 1, 1))) SINGLE
 void fused(
     global const stored *x, const ulong x_offset,
     global stored *y, const ulong y_offset,
@@ -579,14 +630,9 @@ void fused(
     global const real *shift, const ulong shift_offset,
     global real *constants, const ulong constants_offset, const real epsilon,
     const ulong batch, const ulong spatial,
-    const ulong batch_step, const ulong spatial_step,
-    const ulong tile,
     global real *parts, const ulong parts_offset)
 {
-    const extents e = {
-        batch, spatial, batch_step, spatial_step,
-        tile
-    };
+    extents e = {batch, spatial, 0};
     const results r = {
         mean + mean_offset, invstd + invstd_offset,
         scale + scale_offset,
@@ -599,8 +645,9 @@ void fused(
         y + y_offset,
         constants + constants_offset,
     };
-    fuse(
-        from, parts + parts_offset, r,
-        t,
-        e);
+    for (e.tile = 0; e.tile < TILES; e.tile++)
+        fuse(
+            from, parts + parts_offset, r,
+            t,
+            e);
 }

@@ -1,15 +1,17 @@
 // clnorm 0.1.0
 // forward nhwc bf16 ?x20x? +scale +shift +running +biased
-// fpga: walk=serial lanes=8 group=1 tile=8 block=64 parts=1 resident=always stream=0 fetch=0 baked=0
+// fpga: walk=pipeline lanes=8 group=1 tile=64 block=64 parts=1 resident=always stream=0 fetch=0 baked=0
 
 #define CHANNELS 20
-#define ROW 20
 #define LANES 8
 #define GROUP 1
 #define WIDE 8
-#define TALLIES 2
-#define TABLE 264
-#define ABREAST 2
+#define TILE 64
+#define TILES 1
+#define TALLIES 3
+#define TABLE 32
+#define DEPTH 16
+#define SLOTS 8
 #define BLOCK 64
 #define FIRST_BLOCK 4
 #define real float
@@ -28,6 +30,30 @@
 // Rounding happens where it is written: sums that keep what they lose must not be rearranged or
 // fused.
 #pragma OPENCL FP_CONTRACT OFF
+
+// ---- Hints: what compilers for FPGAs are told, in the words of each; others need no words ----
+
+// Intel's emulator has channels, but does not say INTELFPGA_CL.
+# if defined(INTELFPGA_CL) || defined(cl_intel_channels)
+# define PRAGMA(text) _Pragma(#text)
+# define SINGLE __attribute__((max_global_work_dim(0), uses_global_work_offset(0)))
+// A value is taken on every cycle.
+# define PIPELINED PRAGMA(ii 1)
+// Nothing is read that one of the last `distance` iterations wrote.
+# define APART(distance) PRAGMA(ivdep safelen(distance))
+// No iteration reads what another wrote.
+# define INDEPENDENT PRAGMA(ivdep)
+# elif defined(__xilinx__)
+# define SINGLE
+# define PIPELINED __attribute__((xcl_pipeline_loop(1)))
+# define APART(distance)
+# define INDEPENDENT
+# else
+# define SINGLE
+# define PIPELINED
+# define APART(distance)
+# define INDEPENDENT
+# endif
 
 // Vectors that may stand wherever an element may.
 typedef reals loose_reals __attribute__((aligned(sizeof(real))));
@@ -104,31 +130,25 @@ mask_lanes lanes_below(const int count)
 // ---- Channels last: a tile is some channels side by side, its parts are runs of rows ----
 
 typedef struct {
-    ulong rows, rows_step;
-    ulong tile;
+    ulong rows;
+    ulong tile; // the one at work
 } extents;
 
 ulong tile_first(const extents e)
 {
-    return get_group_id(0) * e.tile;
+    return e.tile * TILE;
 }
 
 // The last tile takes what would not fill a vector of the next.
 ulong tile_last(const extents e)
 {
-    return get_group_id(0) + 1 == get_num_groups(0) ? ROW : tile_first(e) + e.tile;
+    return e.tile + 1 == TILES ? CHANNELS : tile_first(e) + TILE;
 }
 
 // A parameter of the channels from `chan` on, one in each lane.
 reals channel_load(global const real *parameter, const ulong chan)
 {
     return *(global const loose_reals *)(parameter + chan);
-}
-
-// Behind a reduction the last parts are the nearest.
-ulong map_part(void)
-{
-    return get_num_groups(2) - 1 - get_group_id(2);
 }
 
 reals lanes_of(const real *first)
@@ -237,12 +257,6 @@ values load_values(const sources from, const ulong at)
 values no_values(void)
 {
     const values v = {0};
-    return v;
-}
-
-values load_some_values(const sources from, const ulong at, const int count)
-{
-    const values v = {load_some(from.x + at, count)};
     return v;
 }
 
@@ -421,88 +435,139 @@ void map_some_values(const targets t, const constants k, const ulong at, const i
     store_some(normalise(k, x), t.y + at, count);
 }
 
-// How many values come before the first whose place in memory is that of a vector.
-ulong map_lead(const targets t, const ulong at)
+// ---- Pipeline: tallies take values in turn, so that no add waits for the one before ----
+
+// Merges the open blocks of tallies that took `adds` values in turn.
+void tallies_close(tally *t, const ulong adds)
 {
-    return -((size_t)(t.y + at) / sizeof(stored)) % LANES;
+    PIPELINED
+    for (uint slot = 0; slot < SLOTS; slot++)
+        tally_close(&t[slot], adds / SLOTS + (slot < adds % SLOTS));
 }
 
-// One work-item reduces the tile's part, ABREAST rows at a time. The last vector of a row ends with
-// it, and may overlap the one before.
+// What closed tallies have together: a tree of fixed shape.
+record tallies_fold(const tally *t)
+{
+    record r[SLOTS];
+    PIPELINED
+    for (uint slot = 0; slot < SLOTS; slot++)
+        r[slot] = tally_total(&t[slot]);
+    for (uint distance = SLOTS / 2; distance > 0; distance /= 2) {
+        INDEPENDENT PIPELINED
+        for (uint slot = 0; slot < distance; slot++)
+            r[slot] = record_merge(r[slot], r[slot + distance]);
+    }
+    return r[0];
+}
+
+// Where a tile is being read: a row, and which of its vectors.
+typedef struct {
+    ulong row;
+    uint column;
+} place;
+
+place place_next(const place p, const uint columns)
+{
+    const place right = {p.row, p.column + 1}, below = {p.row + 1, 0};
+    return p.column + 1 < columns ? right : below;
+}
+
+// The first channel of a tile's column. The last one ends with the tile, and may overlap the one
+// before.
+ulong column_first(const extents e, const uint column)
+{
+    const ulong first = tile_first(e);
+    return min(first + column * LANES, tile_last(e) - LANES);
+}
+
+uint columns_of(const extents e)
+{
+    return (tile_last(e) - tile_first(e) + LANES - 1) / LANES;
+}
+
+// Adds `count` rows of a tile. A column has SLOTS tallies, which take the rows in turn.
+void add_rows(
+    tally *t, const sources from, const ulong first, const ulong count, const extents e)
+{
+    const uint columns = columns_of(e);
+    const ulong vectors = count * columns;
+    place p = {0, 0};
+    APART(DEPTH) PIPELINED
+    for (ulong i = 0; i < vectors; i++) {
+        const ulong at = (first + p.row) * CHANNELS + column_first(e, p.column);
+        tally_add(&t[p.column * SLOTS + p.row % SLOTS], load_values(from, at));
+        p = place_next(p, columns);
+    }
+}
+
+// Each tally starts from values that it will take: the channel's first may be an outlier, and cost
+// all of them what it costs one.
+void start_tallies(tally *t, const sources from, const extents e)
+{
+    const uint columns = columns_of(e);
+    for (uint i = 0; i < columns; i++) {
+        const ulong chan = column_first(e, i);
+        PIPELINED
+        for (uint slot = 0; slot < SLOTS; slot++) {
+            const ulong row = min((ulong)slot, e.rows - 1);
+            const values first =
+                e.rows > 0 ? load_values(from, row * CHANNELS + chan) : no_values();
+            t[i * SLOTS + slot] = tally_start(from, chan, first);
+        }
+    }
+}
+
 void reduce_tile(const sources from, global real *parts, const extents e)
 {
-    const ulong chan = tile_first(e);
-    const uint width = tile_last(e) - chan, vectors = (width + LANES - 1) / LANES;
-    const ulong first = get_group_id(2) * e.rows_step, last = min(first + e.rows_step, e.rows);
-    tally t[TALLIES];
-    for (uint i = 0; i < vectors; i++) {
-        const ulong c = chan + min(i * LANES, width - LANES);
-        t[i] = tally_start(
-            from, c, first < last ? load_values(from, first * ROW + c) : no_values());
+    const uint columns = columns_of(e);
+    tally t[TALLIES * SLOTS];
+    start_tallies(t, from, e);
+    ulong block = FIRST_BLOCK;
+    for (ulong row = 0; row < e.rows;) {
+        const ulong adds = min(block * SLOTS, e.rows - row);
+        add_rows(t, from, row, adds, e);
+        for (uint i = 0; i < columns; i++)
+            tallies_close(&t[i * SLOTS], adds);
+        row += adds;
+        block = BLOCK;
     }
-    uint most = FIRST_BLOCK;
-    for (ulong row = first; row < last;) {
-        const ulong begin = row, stop = min(row + most, last);
-        for (; row + ABREAST <= stop; row += ABREAST)
-            for (uint i = 0; i < vectors; i++) {
-                ulong at = row * ROW + chan + min(i * LANES, width - LANES);
-                for (uint j = 0; j < ABREAST; j++, at += ROW) {
-                    tally_add(&t[i], load_values(from, at));
-                }
-            }
-        for (; row < stop; row++)
-            for (uint i = 0; i < vectors; i++) {
-                const ulong at = row * ROW + chan + min(i * LANES, width - LANES);
-                tally_add(&t[i], load_values(from, at));
-            }
-        for (uint i = 0; i < vectors; i++)
-            tally_close(&t[i], row - begin);
-        most = BLOCK;
-    }
-    for (uint i = 0; i < vectors; i++) {
-        const ulong c = chan + min(i * LANES, width - LANES);
-        record_store(tally_total(&t[i]), parts, get_group_id(2), c, LANES);
-    }
+    for (uint i = 0; i < columns; i++)
+        record_store(tallies_fold(&t[i * SLOTS]), parts, 0, column_first(e, i), LANES);
 }
 
-// Maps `length` values from `at` on, the first of which is of the tile's first channel. Vectors
-// stand where memory has them and go through the table's columns in a circle.
-void map_columns(
-    const targets t, const table *of, ulong at, const ulong length, const uint circle)
+// Maps `length` values from `at` on, the first of which is of the tile's first channel. Vectors go
+// through the table's columns in a circle of `width`.
+void map_run(
+    const targets t, const table *of, ulong at, const ulong length, const uint width)
 {
-    const ulong end = at + length;
+    const ulong vectors = length / LANES;
     uint column = 0;
-    column = min(map_lead(t, at), length);
-    if (column > 0)
-        map_some_values(t, table_get(of, 0), at, column);
-    at += column;
-    while (at + LANES <= end) {
-        const ulong stop = min(at + (circle - column), end + 1 - LANES);
-        for (; at < stop; at += LANES, column += LANES)
-            map_values(t, table_get(of, column), at);
-        if (column >= circle)
-            column -= circle;
+    INDEPENDENT PIPELINED
+    for (ulong i = 0; i < vectors; i++) {
+        map_values(t, table_get(of, column), at);
+        at += LANES;
+        column += LANES;
+        column -= column < width ? 0 : width;
     }
-    if (at < end)
-        map_some_values(t, table_get(of, column), at, end - at);
+    const int rest = length % LANES;
+    if (rest > 0)
+        map_some_values(t, table_get(of, column), at, rest);
 }
 
-// The table has the tile's channels as often as they fit, and once more for LANES - 1 columns.
+// The table has the tile's channels, and the first LANES - 1 once more.
 void map_tile(const targets t, const extents e)
 {
-    const ulong chan = tile_first(e);
-    const uint width = tile_last(e) - chan, circle = (TABLE - LANES + 1) / width * width;
-    const ulong first = map_part() * e.rows_step, last = min(first + e.rows_step, e.rows);
+    const ulong first = tile_first(e);
+    const uint width = tile_last(e) - first;
     table of;
     for (uint i = 0; i < width; i += WIDE)
-        table_set(&of, i, factors_of(t, chan + i, min(width - i, (uint)WIDE)));
-    for (uint i = width; i < circle + LANES - 1; i++)
+        table_set(&of, i, factors_of(t, first + i, min(width - i, (uint)WIDE)));
+    for (uint i = width; i < width + LANES - 1; i++)
         table_repeat(&of, i, i - width);
-    if (width == ROW)
-        map_columns(t, &of, first * ROW, (last - first) * ROW, circle);
-    else
-        for (ulong row = first; row < last; row++)
-            map_columns(t, &of, row * ROW + chan, width, circle);
+    const ulong runs = width == CHANNELS ? min(e.rows, 1ul) : e.rows;
+    const ulong length = width == CHANNELS ? e.rows * CHANNELS : width;
+    for (ulong i = 0; i < runs; i++)
+        map_run(t, &of, i * CHANNELS + first, length, width);
 }
 
 // One work-item does a tile: its values are read again while they are still near.
@@ -521,7 +586,7 @@ void fuse(
 // ---- Kernels. Every buffer comes with an offset in elements; local sizes are fixed ----
 
 // All of it in one launch.
-kernel __attribute__((reqd_work_group_size(GROUP, 1, 1)))
+kernel __attribute__((reqd_work_group_size(GROUP, 1, 1))) SINGLE
 void fused(
     global const stored *x, const ulong x_offset,
     global stored *y, const ulong y_offset,
@@ -533,14 +598,9 @@ void fused(
     global const real *shift, const ulong shift_offset,
     global real *constants, const ulong constants_offset, const real epsilon,
     const ulong rows,
-    const ulong rows_step,
-    const ulong tile,
     global real *parts, const ulong parts_offset)
 {
-    const extents e = {
-        rows, rows_step,
-        tile
-    };
+    extents e = {rows, 0};
     const results r = {
         mean + mean_offset, invstd + invstd_offset,
         running_mean + running_mean_offset, running_var + running_var_offset, momentum,
@@ -554,8 +614,9 @@ void fused(
         y + y_offset,
         constants + constants_offset,
     };
-    fuse(
-        from, parts + parts_offset, r,
-        t,
-        e);
+    for (e.tile = 0; e.tile < TILES; e.tile++)
+        fuse(
+            from, parts + parts_offset, r,
+            t,
+            e);
 }

@@ -1,12 +1,15 @@
 // clnorm 0.1.0
 // moments nchw f32 ?x64x?
-// fpga: walk=serial lanes=8 group=1 tile=8 block=64 parts=1 resident=always stream=0 fetch=0 baked=0
+// fpga: walk=pipeline lanes=8 group=1 tile=64 block=64 parts=1 resident=always stream=0 fetch=0 baked=0
 
 #define CHANNELS 64
 #define LANES 8
 #define GROUP 1
 #define WIDE 8
-#define TALLIES 8
+#define TILE 64
+#define TILES 1
+#define DEPTH 16
+#define SLOTS 16
 #define BLOCK 64
 #define FIRST_BLOCK 4
 #define real float
@@ -20,6 +23,30 @@
 // Rounding happens where it is written: sums that keep what they lose must not be rearranged or
 // fused.
 #pragma OPENCL FP_CONTRACT OFF
+
+// ---- Hints: what compilers for FPGAs are told, in the words of each; others need no words ----
+
+// Intel's emulator has channels, but does not say INTELFPGA_CL.
+# if defined(INTELFPGA_CL) || defined(cl_intel_channels)
+# define PRAGMA(text) _Pragma(#text)
+# define SINGLE __attribute__((max_global_work_dim(0), uses_global_work_offset(0)))
+// A value is taken on every cycle.
+# define PIPELINED PRAGMA(ii 1)
+// Nothing is read that one of the last `distance` iterations wrote.
+# define APART(distance) PRAGMA(ivdep safelen(distance))
+// No iteration reads what another wrote.
+# define INDEPENDENT PRAGMA(ivdep)
+# elif defined(__xilinx__)
+# define SINGLE
+# define PIPELINED __attribute__((xcl_pipeline_loop(1)))
+# define APART(distance)
+# define INDEPENDENT
+# else
+# define SINGLE
+# define PIPELINED
+# define APART(distance)
+# define INDEPENDENT
+# endif
 
 // Vectors that may stand wherever an element may.
 typedef reals loose_reals __attribute__((aligned(sizeof(real))));
@@ -58,13 +85,9 @@ reals load(global const stored *from)
     return bits;
 }
 
-// The first `count` lanes; the others are zero.
-reals load_some(global const stored *from, const int count)
+real load_one(global const stored *from)
 {
-    real lane[LANES];
-    for (int i = 0; i < LANES; i++)
-        lane[i] = i < count ? from[i] : 0;
-    return *(const loose_reals *)lane;
+    return *from;
 }
 
 mask_lanes lanes_below(const int count)
@@ -90,23 +113,18 @@ real sum_lanes(const reals value)
 // ---- Channels first: a tile is some channels, its parts are boxes of batch x spatial ----
 
 typedef struct {
-    ulong batch, spatial, batch_step, spatial_step;
-    ulong tile;
+    ulong batch, spatial;
+    ulong tile; // the one at work
 } extents;
 
 ulong tile_first(const extents e)
 {
-    return get_group_id(0) * e.tile;
+    return e.tile * TILE;
 }
 
 ulong tile_last(const extents e)
 {
-    return min(tile_first(e) + e.tile, (ulong)CHANNELS);
-}
-
-ulong part_index(void)
-{
-    return get_group_id(1) * get_num_groups(2) + get_group_id(2);
+    return min(tile_first(e) + TILE, (ulong)CHANNELS);
 }
 
 // A parameter of the channel, the same in each lane.
@@ -219,9 +237,10 @@ values no_values(void)
     return v;
 }
 
-values load_some_values(const sources from, const ulong at, const int count)
+// The value at a place, in each lane.
+values load_first(const sources from, const ulong at)
 {
-    const values v = {load_some(from.x + at, count)};
+    const values v = {(reals)load_one(from.x + at)};
     return v;
 }
 
@@ -295,72 +314,118 @@ void finish_channels(
     record_store(kept, r.moments, 0, chan, count);
 }
 
-// How many adds are open, and how many close a block.
-typedef struct {
-    uint open, most;
-} pace;
+// ---- Pipeline: tallies take values in turn, so that no add waits for the one before ----
 
-values first_values(const sources from, const ulong at, const ulong length)
+// Merges the open blocks of tallies that took `adds` values in turn.
+void tallies_close(tally *t, const ulong adds)
 {
-    return length < LANES ? load_some_values(from, at, length) : load_values(from, at);
+    PIPELINED
+    for (uint slot = 0; slot < SLOTS; slot++)
+        tally_close(&t[slot], adds / SLOTS + (slot < adds % SLOTS));
 }
 
-// Adds a row of `length` values to a tally. The values beyond whole vectors come first, in a
-// vector that ends with the row.
-pace reduce_row(
-    tally *of, const sources from, ulong at, const ulong length, const pace before)
+// What closed tallies have together: a tree of fixed shape.
+record tallies_fold(const tally *t)
 {
-    tally t = *of;
-    pace p = before;
-    const ulong vectors = length / LANES;
-    const int rest = length % LANES;
-    if (rest > 0 && vectors > 0)
-        tally_add_some(&t, load_values(from, at + length - LANES), lanes_from(LANES - rest));
-    else if (rest > 0)
-        tally_add_some(&t, load_some_values(from, at, rest), lanes_below(rest));
-    p.open += rest > 0;
-    ulong i = 0;
-    do {
-        const ulong stop = min(vectors, i + max(p.most, p.open + 1) - p.open);
-        p.open += stop - i;
-        for (; i < stop; i++, at += LANES) {
-            tally_add(&t, load_values(from, at));
-        }
-        if (p.open >= p.most) {
-            tally_close(&t, p.open);
-            p.open = 0;
-            p.most = BLOCK;
-        }
-    } while (i < vectors);
-    *of = t;
+    record r[SLOTS];
+    PIPELINED
+    for (uint slot = 0; slot < SLOTS; slot++)
+        r[slot] = tally_total(&t[slot]);
+    for (uint distance = SLOTS / 2; distance > 0; distance /= 2) {
+        INDEPENDENT PIPELINED
+        for (uint slot = 0; slot < distance; slot++)
+            r[slot] = record_merge(r[slot], r[slot + distance]);
+    }
+    return r[0];
+}
+
+// Where a channel is being read: a row of it, and which of the vectors that have values of the row.
+typedef struct {
+    ulong row, column;
+} place;
+
+place place_next(const place p, const ulong columns, const extents e)
+{
+    const place right = {p.row, p.column + 1}, below = {p.row + CHANNELS * e.spatial, 0};
+    return p.column + 1 < columns ? right : below;
+}
+
+// Vectors lie as the tensor is cut into them, whatever its rows are: so many have values of a row
+// at most.
+ulong columns_of(const ulong length)
+{
+    return length % LANES == 0 ? length / LANES : (length + LANES - 2) / LANES + 1;
+}
+
+// Adds the values of the row in one vector. The tensor's last vector ends with it.
+void add_vector(tally *t, const sources from, const place p, const extents e)
+{
+    const ulong at = p.row / LANES * LANES + p.column * LANES;
+    const ulong start = min(at, e.batch * CHANNELS * e.spatial - LANES);
+    const int first = max(at, p.row) - start, last = min(at + LANES, p.row + e.spatial) - start;
+    tally_add_some(t, load_values(from, start), lanes_from(first) && lanes_below(last));
+}
+
+// Values of the channel that a tally starts from: the vector's, moved into its row; in rows too
+// short for one, their first.
+values first_values(const sources from, const place p, const extents e)
+{
+    if (e.spatial < LANES)
+        return load_first(from, p.row);
+    const ulong at = p.row / LANES * LANES + p.column * LANES;
+    return load_values(from, clamp(at, p.row, p.row + e.spatial - LANES));
+}
+
+// Each tally starts from values that it will take: the channel's first may be an outlier, and cost
+// all of them what it costs one.
+void start_tallies(
+    tally *t, const sources from, const ulong chan, const ulong count, const extents e)
+{
+    const ulong columns = columns_of(e.spatial);
+    place p = {chan * e.spatial, 0};
+    PIPELINED
+    for (uint slot = 0; slot < SLOTS; slot++) {
+        t[slot] = tally_start(from, chan, count > 0 ? first_values(from, p, e) : no_values());
+        p = slot + 1 < count ? place_next(p, columns, e) : p;
+    }
+}
+
+// Adds `count` vectors from a place on, each to the tally whose turn it is.
+place add_vectors(
+    tally *t, const sources from, const place start, const ulong count, const extents e)
+{
+    const ulong columns = columns_of(e.spatial);
+    place p = start;
+    APART(DEPTH) PIPELINED
+    for (ulong i = 0; i < count; i++) {
+        add_vector(&t[i % SLOTS], from, p, e);
+        p = place_next(p, columns, e);
+    }
     return p;
 }
 
-// One work-item reduces the tile's part, row by row as they lie in memory.
+record reduce_channel(const sources from, const ulong chan, const extents e)
+{
+    const ulong count = e.batch * columns_of(e.spatial);
+    place p = {chan * e.spatial, 0};
+    tally t[SLOTS];
+    start_tallies(t, from, chan, count, e);
+    ulong block = FIRST_BLOCK;
+    for (ulong done = 0; done < count;) {
+        const ulong adds = min(block * SLOTS, count - done);
+        p = add_vectors(t, from, p, adds, e);
+        tallies_close(t, adds);
+        done += adds;
+        block = BLOCK;
+    }
+    return tallies_fold(t);
+}
+
 void reduce_tile(const sources from, global real *parts, const extents e)
 {
-    const ulong first = tile_first(e);
-    const uint width = tile_last(e) - first;
-    const ulong n_first = get_group_id(1) * e.batch_step;
-    const ulong n_last = min(n_first + e.batch_step, e.batch);
-    const ulong s_first = get_group_id(2) * e.spatial_step;
-    const ulong s_last = min(s_first + e.spatial_step, e.spatial);
-    const ulong length = n_first < n_last ? s_last - s_first : 0;
-    ulong at = (n_first * CHANNELS + first) * e.spatial + s_first;
-    tally t[TALLIES];
-    for (uint i = 0; i < width; i++)
-        t[i] = tally_start(from, first + i, first_values(from, at + i * e.spatial, length));
-    pace p = {0, FIRST_BLOCK};
-    for (ulong n = n_first; n < n_last; n++, at += CHANNELS * e.spatial) {
-        pace next = p;
-        for (uint i = 0; i < width; i++)
-            next = reduce_row(&t[i], from, at + i * e.spatial, length, p);
-        p = next;
-    }
-    for (uint i = 0; i < width; i++) {
-        tally_close(&t[i], p.open);
-        record_store(tally_total(&t[i]), parts, part_index(), first + i, 1);
-    }
+    const ulong last = tile_last(e);
+    for (ulong chan = tile_first(e); chan < last; chan++)
+        record_store(reduce_channel(from, chan, e), parts, 0, chan, 1);
 }
 
 // One work-item does a tile: its values are read again while they are still near.
@@ -377,24 +442,20 @@ void fuse(
 // ---- Kernels. Every buffer comes with an offset in elements; local sizes are fixed ----
 
 // All of it in one launch.
-kernel __attribute__((reqd_work_group_size(GROUP, 1, 1)))
+kernel __attribute__((reqd_work_group_size(GROUP, 1, 1))) SINGLE
 void fused(
     global const stored *x, const ulong x_offset,
     global real *moments, const ulong moments_offset,
     const ulong batch, const ulong spatial,
-    const ulong batch_step, const ulong spatial_step,
-    const ulong tile,
     global real *parts, const ulong parts_offset)
 {
-    const extents e = {
-        batch, spatial, batch_step, spatial_step,
-        tile
-    };
+    extents e = {batch, spatial, 0};
     const results r = {
         moments + moments_offset
     };
     const sources from = {x + x_offset};
-    fuse(
-        from, parts + parts_offset, r,
-        e);
+    for (e.tile = 0; e.tile < TILES; e.tile++)
+        fuse(
+            from, parts + parts_offset, r,
+            e);
 }

@@ -66,17 +66,17 @@ void finish(
     const real correction1, const real correction2, const real adam_epsilon,
     global real *state, const ulong state_offset)
 {
-    const ulong chan = get_global_id(0) * WIDE;
-    if (chan >= CHANNELS)
-        return;
-    const int count = min(CHANNELS - chan, (ulong)WIDE);
     const optimiser by = {
         learning_rate, weight_decay, weight1, weight2, correction1, correction2, adam_epsilon
     };
-    state += state_offset + chan;
-    const wide scale_gradient = wide_load(dscale + dscale_offset + chan, count);
-    optimise(by, scale + scale_offset + chan, scale_gradient, state, count);
-    state += (ulong)STATES * CHANNELS;
-    const wide shift_gradient = wide_load(dshift + dshift_offset + chan, count);
-    optimise(by, shift + shift_offset + chan, shift_gradient, state, count);
+    const ulong chan = get_global_id(0) * WIDE;
+    if (chan < CHANNELS) {
+        const int count = min(CHANNELS - chan, (ulong)WIDE);
+        global real *at = state + state_offset + chan;
+        const wide scale_gradient = wide_load(dscale + dscale_offset + chan, count);
+        optimise(by, scale + scale_offset + chan, scale_gradient, at, count);
+        at += (ulong)STATES * CHANNELS;
+        const wide shift_gradient = wide_load(dshift + dshift_offset + chan, count);
+        optimise(by, shift + shift_offset + chan, shift_gradient, at, count);
+    }
 }

@@ -9,8 +9,9 @@
 enum flags { MOST, NONE, WITH_SGD, WITH_ADAM, WITH_RENORM, WITH_GHOST, WITH_LENGTHS, ALL_LEGAL };
 
 /* Whose schedules. SMALL_RESIDENT: of the CPU and the GPU in turn, so that small tiles are fused
- * and larger ones split. STREAMING: of the CPU likewise, and stored past the caches however small. */
-enum schedules { BY_LIBRARY, SMALL_RESIDENT, STREAMING, ALL_SCHEDULES };
+ * and larger ones split. STREAMING: of the CPU likewise, and stored past the caches however small.
+ * PIPELINED: of the FPGA. */
+enum schedules { BY_LIBRARY, SMALL_RESIDENT, STREAMING, PIPELINED, ALL_SCHEDULES };
 
 /* Which outputs share memory with which inputs: as the seed has it, or all ways one after another. */
 enum sharing { DRAWN, EACH };
@@ -95,6 +96,8 @@ static const struct row rows[] = {
     {SMALL, 19, small_rows, TRAINING, ONE(CLNORM_NCHW), F32, ORDINARY, MOST, STREAMING, 0, EACH},
     {SMALL, 3, small_open, TRAINING, ONE(CLNORM_NHWC), F32, ORDINARY, MOST, STREAMING, 0, EACH},
     {SMALL, 9, small_rows, WHOLE, ONE(CLNORM_NHWC), DTYPES, ORDINARY, MOST, STREAMING, 0, DRAWN},
+    {SMALL, 9, small_rows, OPERATIONS, BOTH, F32, ORDINARY, MOST, PIPELINED, 0, EACH},
+    {SMALL, 17, small_open, WHOLE, BOTH, DTYPES, ORDINARY, MOST, PIPELINED, 0, DRAWN},
     {SMALL, 1025, small_dense, TRAINING, BOTH, F32, ORDINARY, MOST, STREAMING, 0, EACH},
     {QUICK, 5, few, OPERATIONS, BOTH, F32, NASTY, MOST, BY_LIBRARY, 0, DRAWN},
     {QUICK, 5, common, WHOLE, BOTH, DTYPES & ~F32, NASTY, MOST, BY_LIBRARY, 0, DRAWN},
@@ -107,6 +110,13 @@ static const struct row rows[] = {
      WITH_SGD, BY_LIBRARY, 0, DRAWN},
     {QUICK, 5, common, ONE(CLNORM_UPDATE) | ONE(CLNORM_BACKWARD), ONE(CLNORM_NHWC), F32, ORDINARY,
      WITH_ADAM, BY_LIBRARY, 0, DRAWN},
+    {FULL, 5, few, OPERATIONS, BOTH, F32, NASTY, MOST, PIPELINED, 0, EACH},
+    {FULL, 5, common, TRAINING, BOTH, F32, ORDINARY, WITH_RENORM, PIPELINED, 0, DRAWN},
+    {FULL, 5, common, WHOLE, BOTH, DTYPES & ~F32, NASTY, MOST, PIPELINED, 0, DRAWN},
+    {FULL, 19, short_rows, WHOLE, BOTH, F32, NASTY, MOST, PIPELINED, 0, EACH},
+    {FULL, 130, ragged_images, TRAINING, BOTH, F32, ORDINARY, MOST, PIPELINED, 0, DRAWN},
+    {FULL, 1, odd, WHOLE, BOTH, F32, NASTY, MOST, PIPELINED, 0, EACH},
+    {FULL, 257, odd, WHOLE, BOTH, F32, NASTY, MOST, PIPELINED, 0, EACH},
     {FULL, 5, fused_and_split, OPERATIONS, BOTH, DTYPES, ORDINARY, ALL_LEGAL, SMALL_RESIDENT, 0,
      DRAWN},
     {FULL, 6, fixed_even, TRAINING, ONE(CLNORM_NCHW), F32, ORDINARY, MOST, ALL_SCHEDULES, 1, DRAWN},
@@ -272,10 +282,11 @@ static void visit_schedules(struct walk *const walk, const struct row *const row
     one.scheduled = 1;
     if (row->schedules != ALL_SCHEDULES) {
         const int streams = row->schedules == STREAMING;
-        const enum clnorm_kind kind = kinds[streams ? 0 : turn_of(&one.problem)];
+        const int piped = row->schedules == PIPELINED;
+        const enum clnorm_kind kind = kinds[piped ? 2 : streams ? 0 : turn_of(&one.problem)];
         const struct clnorm_target target = clnorm_target_default(kind);
         clnorm_schedule_choose(&one.problem, &target, 0, &one.schedule);
-        one.schedule.resident = 512;
+        one.schedule.resident = piped ? one.schedule.resident : 512;
         one.schedule.stream = streams ? 1 : one.schedule.stream;
         one.target = clnorm_kind_name(kind);
         visit_program(walk, row, &one, only);

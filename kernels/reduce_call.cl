@@ -1,0 +1,9 @@
+#if PIPELINE
+    for (e.tile = 0; e.tile < TILES; e.tile++)
+        reduce_tile(from, parts + parts_offset, e);
+#elif GROUP_WALK
+    local record scratch[GROUP];
+    reduce_tile(from, parts + parts_offset, e, scratch);
+#else
+    reduce_tile(from, parts + parts_offset, e);
+#endif
