@@ -57,6 +57,7 @@ void clnorm__emit_symbols(const struct clnorm_problem *p, const struct clnorm_sc
         {"CHANNELS_FIRST", first},
         {"GROUP_WALK", s->walk == CLNORM_WALK_GROUP},
         {"PIPELINE", s->walk == CLNORM_WALK_PIPELINE},
+        {"BOUNDED", s->bound > 0},
         {"SCALAR", s->lanes == 1},
         {"NARROW", serial && !first && row < s->lanes},
         {"SPREADS", spread > 1},
@@ -112,7 +113,6 @@ static void add_numbers(struct clnorm__values_list *values, const struct clnorm_
     add_number(values, "FINISH_GROUP", clnorm__finish_group(s));
     add_number(values, "WIDE", clnorm__finish_width(s));
     add_number(values, "TILE", clnorm__tile_channels(p, s));
-    add_number(values, "TILES", clnorm__tiles(p, s));
     add_number(values, "TALLIES", clnorm__tallies(p, s));
     add_number(values, "TABLE", clnorm__table_size(p, s));
     add_number(values, "DEPTH", clnorm__depth(p));
@@ -245,8 +245,9 @@ enum clnorm_status clnorm_source_emit(const struct clnorm_problem *problem,
         status = clnorm_schedule_check(schedule, problem, message, size);
     if (status != CLNORM_OK)
         return status;
+    const struct clnorm_problem bounded = clnorm__bounded(problem, schedule);
     struct clnorm__text out = {0};
-    const char *error = print_source(&out, problem, schedule);
+    const char *error = print_source(&out, &bounded, schedule);
     if (!error && !out.failed && !clnorm__signatures_read(out.bytes, source->kernels))
         error = "a kernel has too many arguments";
     if (error || out.failed) {

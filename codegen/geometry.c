@@ -45,6 +45,15 @@ static uint64_t at_least(uint64_t a, uint64_t limit)
     return a > limit ? a : limit;
 }
 
+struct clnorm_problem clnorm__bounded(const struct clnorm_problem *problem,
+                                      const struct clnorm_schedule *schedule)
+{
+    struct clnorm_problem bounded = *problem;
+    if (schedule->bound > 0)
+        bounded.channels = (int64_t)schedule->bound;
+    return bounded;
+}
+
 static uint64_t common_multiple(uint64_t a, uint64_t b)
 {
     uint64_t multiple = a;
@@ -155,8 +164,9 @@ uint64_t clnorm__slots(const struct clnorm_problem *problem, const struct clnorm
     const uint64_t before = (clnorm__tiles(problem, schedule) - 1) * schedule->tile;
     const uint64_t narrowest =
         before > 0 ? at_most(schedule->tile, work.channels - before) : work.channels;
-    /* Channels last, all vectors of a row come between two of the same. */
-    const uint64_t vectors = work.first ? 1 : divide_up(narrowest, schedule->lanes);
+    /* Channels last, all vectors of a row come between two of the same: one, if need be. */
+    const uint64_t vectors =
+        work.first || schedule->bound > 0 ? 1 : divide_up(narrowest, schedule->lanes);
     uint64_t slots = 1;
     while (slots * vectors < clnorm__depth(problem))
         slots *= 2;
@@ -436,10 +446,11 @@ static uint64_t mapped_bytes(const struct work *work)
     return positions(work) * work->channels * work->element * tensors;
 }
 
-struct clnorm_launches clnorm_launches_plan(const struct clnorm_problem *problem,
+struct clnorm_launches clnorm_launches_plan(const struct clnorm_problem *given,
                                             const struct clnorm_schedule *schedule, uint64_t batch,
                                             uint64_t spatial)
 {
+    const struct clnorm_problem bounded = clnorm__bounded(given, schedule), *problem = &bounded;
     const struct clnorm__traits traits = clnorm__problem_traits(problem);
     const struct work work = work_of(problem, schedule, batch, spatial);
     struct clnorm_launches plan = {.batch = work.batch, .spatial = work.spatial};

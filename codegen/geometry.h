@@ -25,6 +25,10 @@ uint64_t clnorm__rows_ahead(const struct clnorm_problem *problem,
 uint64_t clnorm__spread(const struct clnorm_problem *problem,
                         const struct clnorm_schedule *schedule);
 
+/* The problem that text and launches are made for: with a bound, that of as many channels. */
+struct clnorm_problem clnorm__bounded(const struct clnorm_problem *problem,
+                                      const struct clnorm_schedule *schedule);
+
 /* Pipeline walk: iterations between two that add to the same number, at least. Meant to be more than
  * the cycles that an addition and the memory of the sum take. */
 uint64_t clnorm__depth(const struct clnorm_problem *problem);

@@ -221,6 +221,33 @@ static enum clnorm_status check_pipeline(const struct clnorm_schedule *s,
     return CLNORM_OK;
 }
 
+/* The channels are an argument of the kernels that walk tensors. The others have none, and what the
+ * caller lays out in planes of the channels has theirs. */
+static int may_bound(const struct clnorm_schedule *s, const struct clnorm_problem *problem)
+{
+    if (problem->operation == CLNORM_INFER)
+        return 1;
+    return (problem->operation == CLNORM_FORWARD || problem->operation == CLNORM_BACKWARD ||
+            problem->operation == CLNORM_BACKWARD_FROZEN) &&
+           clnorm__problem_traits(problem).reduces && s->resident == ALWAYS &&
+           !(problem->flags & (CLNORM_SGD | CLNORM_ADAM));
+}
+
+static enum clnorm_status check_bound(const struct clnorm_schedule *s,
+                                      const struct clnorm_problem *problem, char *message,
+                                      size_t size)
+{
+    if (s->walk != CLNORM_WALK_PIPELINE || !may_bound(s, problem))
+        return clnorm__invalid(message, size,
+                               "schedule: a bound is for the pipeline walk with resident always, "
+                               "of forward, infer, backward, or backward-frozen that has sums, "
+                               "without an optimiser");
+    if (problem->channels > (int64_t)s->bound || s->bound > INT32_MAX)
+        return clnorm__invalid(message, size, "schedule: bound must be %lld, the channels, or more",
+                               (long long)problem->channels);
+    return CLNORM_OK;
+}
+
 static enum clnorm_status check_groups(const struct clnorm_schedule *s,
                                        const struct clnorm_problem *problem, char *message,
                                        size_t size)
@@ -270,6 +297,8 @@ enum clnorm_status clnorm_schedule_check(const struct clnorm_schedule *s,
     if (s->baked > 1 || (s->baked && !clnorm__extents_known(problem)))
         return clnorm__invalid(message, size,
                                "schedule: baked is 0 or 1, and needs a problem without `?`");
+    if (s->bound > 0 && check_bound(s, problem, message, size) != CLNORM_OK)
+        return CLNORM_INVALID_ARGUMENT;
     static enum clnorm_status (*const checks[CLNORM_WALK_COUNT])(
         const struct clnorm_schedule *, const struct clnorm_problem *, char *, size_t) = {
         [CLNORM_WALK_SERIAL] = check_serial,

@@ -6,9 +6,10 @@
 
 /* How a field of struct clnorm_schedule is kept and spelled. */
 enum spelling {
-    WALK,   /* an enum clnorm_walk, by its name */
-    NUMBER, /* a uint32_t */
-    BYTES   /* a uint64_t; its largest value is `always` */
+    WALK,     /* an enum clnorm_walk, by its name */
+    NUMBER,   /* a uint32_t */
+    OPTIONAL, /* a uint32_t, left out where it is 0 */
+    BYTES     /* a uint64_t; its largest value is `always` */
 };
 
 /* The fields as the text orders them: a new number of struct clnorm_schedule is one line here. */
@@ -27,6 +28,7 @@ static const struct field {
     {"stream", offsetof(struct clnorm_schedule, stream), BYTES},
     {"fetch", offsetof(struct clnorm_schedule, fetch), NUMBER},
     {"baked", offsetof(struct clnorm_schedule, baked), NUMBER},
+    {"bound", offsetof(struct clnorm_schedule, bound), OPTIONAL},
 };
 enum { FIELD_COUNT = sizeof fields / sizeof *fields };
 _Static_assert(FIELD_COUNT <= 32, "the fields seen are bits of a uint32_t");
@@ -41,8 +43,10 @@ static const char nameless[] = "custom", always[] = "always";
 
 int clnorm_schedule_same(const struct clnorm_schedule *a, const struct clnorm_schedule *b)
 {
-    static const size_t sizes[] = {
-        [WALK] = sizeof a->walk, [NUMBER] = sizeof(uint32_t), [BYTES] = sizeof(uint64_t)};
+    static const size_t sizes[] = {[WALK] = sizeof a->walk,
+                                   [NUMBER] = sizeof(uint32_t),
+                                   [OPTIONAL] = sizeof(uint32_t),
+                                   [BYTES] = sizeof(uint64_t)};
     int same = strncmp(a->name, b->name, sizeof a->name) == 0;
     for (unsigned i = 0; i < FIELD_COUNT && same; i++)
         same = memcmp((const char *)a + fields[i].offset, (const char *)b + fields[i].offset,
@@ -65,6 +69,7 @@ static void format_field(const struct clnorm_schedule *schedule, const struct fi
         snprintf(text, size, "%s", (unsigned)walk < CLNORM_WALK_COUNT ? walk_names[walk] : "none");
         break;
     case NUMBER:
+    case OPTIONAL:
         memcpy(&number, at, sizeof number);
         snprintf(text, size, "%" PRIu32, number);
         break;
@@ -86,6 +91,8 @@ void clnorm_schedule_format(const struct clnorm_schedule *schedule,
     for (unsigned i = 0; i < FIELD_COUNT && used < CLNORM_SCHEDULE_TEXT_SIZE; i++) {
         char value[24];
         format_field(schedule, &fields[i], value, sizeof value);
+        if (fields[i].spelling == OPTIONAL && strcmp(value, "0") == 0)
+            continue;
         used += snprintf(text + used, (size_t)(CLNORM_SCHEDULE_TEXT_SIZE - used), " %s=%s",
                          fields[i].name, value);
     }
@@ -157,6 +164,7 @@ static int parse_value(struct word word, const struct field *field,
         memcpy(at, &walk, sizeof walk);
         break;
     case NUMBER:
+    case OPTIONAL:
         good = parse_number(word, UINT32_MAX, &number);
         memcpy(at, &(uint32_t){(uint32_t)number}, sizeof(uint32_t));
         break;
@@ -218,7 +226,7 @@ enum clnorm_status clnorm_schedule_parse(const char *text, struct clnorm_schedul
     while (status == CLNORM_OK && (word = next_word(&text)).length > 0)
         status = parse_field(word, &parsed, &seen, message, size);
     for (unsigned i = 0; i < FIELD_COUNT && status == CLNORM_OK; i++)
-        if (!(seen & UINT32_C(1) << i))
+        if (fields[i].spelling != OPTIONAL && !(seen & UINT32_C(1) << i))
             status = clnorm__invalid(message, size, "schedule: %s is missing", fields[i].name);
     if (status == CLNORM_OK)
         *schedule = parsed;

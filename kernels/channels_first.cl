@@ -7,6 +7,9 @@ typedef struct {
 #endif
 #if PIPELINE
     ulong batch, spatial;
+#if BOUNDED
+    ulong channels;
+#endif
     ulong tile; // the one at work
 #else
     ulong batch, spatial, batch_step, spatial_step;
@@ -17,6 +20,25 @@ typedef struct {
 } extents;
 
 #if PIPELINE
+#if BOUNDED
+// The tensor's channels: CHANNELS is their bound.
+#else
+// The tensor's channels.
+#endif
+ulong channels_of(const extents e)
+{
+#if BOUNDED
+    return e.channels;
+#else
+    return CHANNELS;
+#endif
+}
+
+ulong tiles_of(const extents e)
+{
+    return (channels_of(e) + TILE - 1) / TILE;
+}
+
 ulong tile_first(const extents e)
 {
     return e.tile * TILE;
@@ -24,7 +46,7 @@ ulong tile_first(const extents e)
 
 ulong tile_last(const extents e)
 {
-    return min(tile_first(e) + TILE, (ulong)CHANNELS);
+    return min(tile_first(e) + TILE, channels_of(e));
 }
 #elif GROUP_WALK
 ulong tile_first(const extents e)

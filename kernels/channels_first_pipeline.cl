@@ -7,7 +7,7 @@ typedef struct {
 
 place place_next(const place p, const ulong columns, const extents e)
 {
-    const place right = {p.row, p.column + 1}, below = {p.row + CHANNELS * e.spatial, 0};
+    const place right = {p.row, p.column + 1}, below = {p.row + channels_of(e) * e.spatial, 0};
     return p.column + 1 < columns ? right : below;
 }
 
@@ -25,7 +25,7 @@ void add_vector(tally *t, const sources from, const place p, const extents e)
     tally_add(t, load_values(from, p.row + p.column));
 #else
     const ulong at = p.row / LANES * LANES + p.column * LANES;
-    const ulong start = min(at, e.batch * CHANNELS * e.spatial - LANES);
+    const ulong start = min(at, e.batch * channels_of(e) * e.spatial - LANES);
     const int first = max(at, p.row) - start, last = min(at + LANES, p.row + e.spatial) - start;
     tally_add_some(t, load_values(from, start), lanes_from(first) && lanes_below(last));
 #endif
@@ -136,7 +136,7 @@ void map_tile(const targets t, const extents e)
     table of;
     for (uint i = 0; i < width; i += WIDE)
         table_set(&of, i, factors_of(t, first + i, min(width - i, (uint)WIDE)));
-    for (ulong n = 0; n < e.batch; n++, at += CHANNELS * e.spatial) {
+    for (ulong n = 0; n < e.batch; n++, at += channels_of(e) * e.spatial) {
 #if !SCALAR
         if (e.spatial < LANES) { // a vector would hold more than two rows
             for (uint i = 0; i < width; i++)

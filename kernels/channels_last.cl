@@ -8,6 +8,9 @@ typedef struct {
 #endif
 #if PIPELINE
     ulong rows;
+#if BOUNDED
+    ulong channels;
+#endif
     ulong tile; // the one at work
 #else
     ulong rows, rows_step;
@@ -19,6 +22,27 @@ typedef struct {
     ulong tile;
 #endif
 } extents;
+#if PIPELINE
+
+#if BOUNDED
+// The tensor's channels: CHANNELS is their bound.
+#else
+// The tensor's channels.
+#endif
+ulong channels_of(const extents e)
+{
+#if BOUNDED
+    return e.channels;
+#else
+    return CHANNELS;
+#endif
+}
+
+ulong tiles_of(const extents e)
+{
+    return (channels_of(e) - LANES) / TILE + 1;
+}
+#endif
 
 ulong tile_first(const extents e)
 {
@@ -35,7 +59,7 @@ ulong tile_first(const extents e)
 ulong tile_last(const extents e)
 {
 #if PIPELINE
-    return e.tile + 1 == TILES ? CHANNELS : tile_first(e) + TILE;
+    return e.tile + 1 == tiles_of(e) ? channels_of(e) : tile_first(e) + TILE;
 #elif GROUP_WALK
     return min(tile_first(e) + TILE, (ulong)CHANNELS);
 #else

@@ -34,7 +34,7 @@ void add_rows(
     place p = {0, 0};
     APART(DEPTH) PIPELINED
     for (ulong i = 0; i < vectors; i++) {
-        const ulong at = (first + p.row) * CHANNELS + column_first(e, p.column);
+        const ulong at = (first + p.row) * channels_of(e) + column_first(e, p.column);
         tally_add(&t[p.column * SLOTS + p.row % SLOTS], load_values(from, at));
         p = place_next(p, columns);
     }
@@ -51,7 +51,7 @@ void start_tallies(tally *t, const sources from, const extents e)
         for (uint slot = 0; slot < SLOTS; slot++) {
             const ulong row = min((ulong)slot, e.rows - 1);
             const values first =
-                e.rows > 0 ? load_values(from, row * CHANNELS + chan) : no_values();
+                e.rows > 0 ? load_values(from, row * channels_of(e) + chan) : no_values();
             t[i * SLOTS + slot] = tally_start(from, chan, first);
         }
     }
@@ -108,9 +108,10 @@ void map_tile(const targets t, const extents e)
         table_set(&of, i, factors_of(t, first + i, min(width - i, (uint)WIDE)));
     for (uint i = width; i < width + LANES - 1; i++)
         table_repeat(&of, i, i - width);
-    const ulong runs = width == CHANNELS ? min(e.rows, 1ul) : e.rows;
-    const ulong length = width == CHANNELS ? e.rows * CHANNELS : width;
+    const ulong channels = channels_of(e);
+    const ulong runs = width == channels ? min(e.rows, 1ul) : e.rows;
+    const ulong length = width == channels ? e.rows * channels : width;
     for (ulong i = 0; i < runs; i++)
-        map_run(t, &of, i * CHANNELS + first, length, width);
+        map_run(t, &of, i * channels + first, length, width);
 }
 #endif

@@ -1,4 +1,7 @@
 #include "lengths_arguments.cl"
+#if BOUNDED
+    const ulong channels,
+#endif
 #if CHANNELS_FIRST
 #if !BAKED
     const ulong batch, const ulong spatial,

@@ -3,8 +3,12 @@
 #elif BAKED
     const ulong rows = ROWS;
 #endif
-#if CHANNELS_FIRST && PIPELINE
+#if CHANNELS_FIRST && BOUNDED
+    extents e = {batch, spatial, channels, 0};
+#elif CHANNELS_FIRST && PIPELINE
     extents e = {batch, spatial, 0};
+#elif BOUNDED
+    extents e = {rows, channels, 0};
 #elif PIPELINE
     extents e = {rows, 0};
 #elif CHANNELS_FIRST

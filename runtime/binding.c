@@ -77,6 +77,7 @@ void clnorm__arguments_values(const struct clnorm_problem *problem,
     }
     values->buffer[CLNORM__CONSTANTS].memory = workspace.memory;
     values->buffer[CLNORM__CONSTANTS].offset = scratch + launches->constants;
+    set_count(values, CLNORM__CHANNELS, (uint64_t)problem->channels);
     set_count(values, CLNORM__BATCH, launches->batch);
     set_count(values, CLNORM__SPATIAL, launches->spatial);
     set_count(values, CLNORM__PAST, launches->past);
@@ -114,6 +115,7 @@ static const struct {
     {"batch", CLNORM__BATCH},
     {"spatial", CLNORM__SPATIAL},
     {"rows", CLNORM__SPATIAL},
+    {"channels", CLNORM__CHANNELS},
     {"batch_step", CLNORM__BATCH_STEP},
     {"spatial_step", CLNORM__SPATIAL_STEP},
     {"rows_step", CLNORM__SPATIAL_STEP},

@@ -13,6 +13,7 @@ enum clnorm__number_role {
     CLNORM__SPATIAL,
     CLNORM__BATCH_STEP,
     CLNORM__SPATIAL_STEP,
+    CLNORM__CHANNELS,
     CLNORM__TILE,
     CLNORM__PAST,
     CLNORM__SETS,

@@ -215,12 +215,22 @@ enum clnorm_status clnorm__bundle_check_device(const struct clnorm__bundle *bund
 
 /* ---- Programs ---- */
 
-/* 1 when a program for `held` does what a plan for `asked` wants. */
-static int serves(const struct clnorm_problem *held, const struct clnorm_problem *asked)
+/* 1 when the program has these channels, or takes them. */
+static int takes_channels(const struct clnorm__manifest_program *program, int64_t channels)
 {
+    const struct clnorm_schedule *const schedule = &program->schedule;
+    return program->problem.channels == channels ||
+           (channels >= (int64_t)schedule->lanes && channels <= (int64_t)schedule->bound);
+}
+
+/* 1 when a program does what a plan for `asked` wants. */
+static int serves(const struct clnorm__manifest_program *program,
+                  const struct clnorm_problem *asked)
+{
+    const struct clnorm_problem *const held = &program->problem;
     return held->operation == asked->operation && held->layout == asked->layout &&
-           held->dtype == asked->dtype && held->channels == asked->channels &&
-           held->flags == asked->flags && held->ghost == asked->ghost &&
+           held->dtype == asked->dtype && held->flags == asked->flags &&
+           held->ghost == asked->ghost && takes_channels(program, asked->channels) &&
            (held->batch == asked->batch || held->batch == CLNORM_ANY) &&
            (held->spatial == asked->spatial || held->spatial == CLNORM_ANY);
 }
@@ -231,6 +241,15 @@ static int closeness(const struct clnorm_problem *held, const struct clnorm_prob
     return (held->batch == asked->batch) + (held->spatial == asked->spatial);
 }
 
+/* Of two programs that serve, the one without a bound, or with the lower, then the closer. */
+static int is_better(const struct clnorm__manifest_program *a,
+                     const struct clnorm__manifest_program *b, const struct clnorm_problem *asked)
+{
+    if (a->schedule.bound != b->schedule.bound)
+        return a->schedule.bound < b->schedule.bound;
+    return closeness(&a->problem, asked) > closeness(&b->problem, asked);
+}
+
 const struct clnorm__manifest_program *clnorm__bundle_find(const struct clnorm__bundle *bundle,
                                                            const struct clnorm_problem *problem,
                                                            const struct clnorm_schedule *schedule)
@@ -238,10 +257,10 @@ const struct clnorm__manifest_program *clnorm__bundle_find(const struct clnorm__
     const struct clnorm__manifest_program *best = NULL;
     for (size_t i = 0; bundle && i < bundle->manifest.program_count; i++) {
         const struct clnorm__manifest_program *const p = &bundle->manifest.programs[i];
-        const int close = closeness(&p->problem, problem);
-        if (!serves(&p->problem, problem) || (best && close <= closeness(&best->problem, problem)))
+        if (!serves(p, problem) || (best && !is_better(p, best, problem)))
             continue;
-        if (!schedule || (close == 2 && clnorm_schedule_same(&p->schedule, schedule)))
+        if (!schedule ||
+            (closeness(&p->problem, problem) == 2 && clnorm_schedule_same(&p->schedule, schedule)))
             best = p;
     }
     return best;

@@ -45,7 +45,8 @@ enum clnorm_status clnorm__bundle_check_device(const struct clnorm__bundle *bund
 
 /*
  * The program that serves a checked problem: one whose extents are the problem's or `?`, the more
- * of the former the better. With a schedule: that of this very problem and schedule. NULL: none; a
+ * of the former the better, and whose channels are the problem's or have a bound, the lower the
+ * better. With a schedule: that of this very problem and schedule. NULL: none; a
  * NULL bundle has none.
  */
 const struct clnorm__manifest_program *clnorm__bundle_find(const struct clnorm__bundle *bundle,

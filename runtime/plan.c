@@ -38,6 +38,8 @@ static enum clnorm_status choose(struct clnorm_context *context,
     choice->problem = *problem;
     if (options->schedule) {
         choice->schedule = *options->schedule;
+        if (options->schedule->bound > 0) /* one program for all that the bound holds */
+            choice->problem.channels = (int64_t)options->schedule->bound;
         return check_schedule(context, problem, options->schedule);
     }
     const struct clnorm__manifest_program *const held =

@@ -123,8 +123,8 @@ static enum clnorm_status run_with_pool(struct run *run, const struct clnorm_arg
         clnorm_pool_acquire(context, run->launches->workspace, run->queue, &workspace.memory);
     if (status != CLNORM_OK)
         return status;
-    clnorm__arguments_values(&run->plan->program->problem, arguments, extents, run->launches,
-                             workspace, &run->values);
+    clnorm__arguments_values(&run->plan->problem, arguments, extents, run->launches, workspace,
+                             &run->values);
     return launch_all(run, workspace.memory, waits, wait, event);
 }
 

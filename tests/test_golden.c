@@ -17,34 +17,39 @@
 static const struct golden {
     const char *file, *problem;
     enum clnorm_kind kind;
+    enum { PLAIN, BOUNDED } form; /* for FPGAs */
 } goldens[] = {
-    {"forward_nchw_cpu", "forward nchw f32 ?x64x? +scale +shift", CLNORM_KIND_CPU},
-    {"forward_nchw_gpu", "forward nchw f32 ?x64x? +scale +shift +running", CLNORM_KIND_GPU},
-    {"forward_nchw_fpga", "forward nchw f32 ?x64x? +scale +shift", CLNORM_KIND_FPGA},
+    {"forward_nchw_cpu", "forward nchw f32 ?x64x? +scale +shift", CLNORM_KIND_CPU, PLAIN},
+    {"forward_nchw_gpu", "forward nchw f32 ?x64x? +scale +shift +running", CLNORM_KIND_GPU, PLAIN},
+    {"forward_nchw_fpga", "forward nchw f32 ?x64x? +scale +shift", CLNORM_KIND_FPGA, PLAIN},
     {"forward_nhwc_cpu", "forward nhwc f16 ?x64x56x56 +scale +shift +add +relu +running",
-     CLNORM_KIND_CPU},
-    {"forward_nhwc_gpu", "forward nhwc f32 ?x64x?", CLNORM_KIND_GPU},
+     CLNORM_KIND_CPU, PLAIN},
+    {"forward_nhwc_gpu", "forward nhwc f32 ?x64x?", CLNORM_KIND_GPU, PLAIN},
     {"forward_nhwc_fpga", "forward nhwc bf16 ?x20x? +scale +shift +running +biased",
-     CLNORM_KIND_FPGA},
-    {"infer_nchw_cpu", "infer nchw f32 ?x64x? +scale +shift +relu", CLNORM_KIND_CPU},
-    {"infer_nhwc_gpu", "infer nhwc bf16 ?x257x? +scale +shift", CLNORM_KIND_GPU},
-    {"backward_nchw_cpu", "backward nchw f32 ?x64x? +scale +shift", CLNORM_KIND_CPU},
+     CLNORM_KIND_FPGA, PLAIN},
+    {"infer_nchw_bounded", "infer nchw f16 ?x256x? +scale +shift", CLNORM_KIND_FPGA, BOUNDED},
+    {"infer_nchw_cpu", "infer nchw f32 ?x64x? +scale +shift +relu", CLNORM_KIND_CPU, PLAIN},
+    {"infer_nhwc_gpu", "infer nhwc bf16 ?x257x? +scale +shift", CLNORM_KIND_GPU, PLAIN},
+    {"backward_nchw_cpu", "backward nchw f32 ?x64x? +scale +shift", CLNORM_KIND_CPU, PLAIN},
     {"backward_nchw_gpu", "backward nchw f16 ?x64x? +scale +shift +add +relu +adam",
-     CLNORM_KIND_GPU},
-    {"backward_nhwc_cpu", "backward nhwc f64 ?x17x? +scale +shift +sgd", CLNORM_KIND_CPU},
-    {"forward_nchw_small_planes_cpu", "forward nchw f32 ?x64x2x2", CLNORM_KIND_CPU},
-    {"backward_frozen_nhwc_gpu", "backward-frozen nhwc f32 ?x64x? +scale +shift", CLNORM_KIND_GPU},
-    {"moments_nchw_fpga", "moments nchw f32 ?x64x?", CLNORM_KIND_FPGA},
-    {"merge_cpu", "merge nchw f32 ?x64x?", CLNORM_KIND_CPU},
-    {"normalise_nchw_gpu", "normalise nchw f32 ?x64x? +scale +shift", CLNORM_KIND_GPU},
+     CLNORM_KIND_GPU, PLAIN},
+    {"backward_nhwc_cpu", "backward nhwc f64 ?x17x? +scale +shift +sgd", CLNORM_KIND_CPU, PLAIN},
+    {"forward_nchw_small_planes_cpu", "forward nchw f32 ?x64x2x2", CLNORM_KIND_CPU, PLAIN},
+    {"backward_frozen_nhwc_gpu", "backward-frozen nhwc f32 ?x64x? +scale +shift", CLNORM_KIND_GPU,
+     PLAIN},
+    {"moments_nchw_fpga", "moments nchw f32 ?x64x?", CLNORM_KIND_FPGA, PLAIN},
+    {"merge_cpu", "merge nchw f32 ?x64x?", CLNORM_KIND_CPU, PLAIN},
+    {"normalise_nchw_gpu", "normalise nchw f32 ?x64x? +scale +shift", CLNORM_KIND_GPU, PLAIN},
     {"normalise_renorm_gpu", "normalise nchw f32 ?x64x? +scale +shift +running +renorm",
-     CLNORM_KIND_GPU},
+     CLNORM_KIND_GPU, PLAIN},
     {"input_gradient_renorm_gpu", "input-gradient nchw f32 ?x64x? +scale +shift +renorm",
-     CLNORM_KIND_GPU},
-    {"forward_ghost_nchw_gpu", "forward nchw f32 ?x64x? +running +ghost=32", CLNORM_KIND_GPU},
-    {"backward_lengths_nchw_gpu", "backward nchw f32 ?x64x? +scale +lengths", CLNORM_KIND_GPU},
-    {"infer_lengths_nhwc_cpu", "infer nhwc f32 ?x64x? +lengths", CLNORM_KIND_CPU},
-    {"update_adam_gpu", "update nchw f32 ?x64x? +scale +shift +adam", CLNORM_KIND_GPU},
+     CLNORM_KIND_GPU, PLAIN},
+    {"forward_ghost_nchw_gpu", "forward nchw f32 ?x64x? +running +ghost=32", CLNORM_KIND_GPU,
+     PLAIN},
+    {"backward_lengths_nchw_gpu", "backward nchw f32 ?x64x? +scale +lengths", CLNORM_KIND_GPU,
+     PLAIN},
+    {"infer_lengths_nhwc_cpu", "infer nhwc f32 ?x64x? +lengths", CLNORM_KIND_CPU, PLAIN},
+    {"update_adam_gpu", "update nchw f32 ?x64x? +scale +shift +adam", CLNORM_KIND_GPU, PLAIN},
 };
 enum { GOLDEN_COUNT = sizeof goldens / sizeof *goldens };
 
@@ -55,8 +60,12 @@ static struct clnorm_source emit(const struct golden *golden)
     struct clnorm_schedule schedule;
     struct clnorm_source source;
     const struct clnorm_target target = clnorm_target_default(golden->kind);
-    if (clnorm_problem_parse(golden->problem, &problem, message, sizeof message) != CLNORM_OK ||
-        !clnorm_schedule_choose(&problem, &target, 0, &schedule) ||
+    const int parsed =
+        clnorm_problem_parse(golden->problem, &problem, message, sizeof message) == CLNORM_OK &&
+        clnorm_schedule_choose(&problem, &target, 0, &schedule);
+    if (parsed && golden->form == BOUNDED)
+        schedule.bound = (uint32_t)problem.channels;
+    if (!parsed ||
         clnorm_source_emit(&problem, &schedule, &source, message, sizeof message) != CLNORM_OK) {
         fprintf(stderr, "test_golden: %s: %s\n", golden->problem, message);
         exit(1);
@@ -177,6 +186,32 @@ static void test_form(void **unused)
     }
 }
 
+/* The kernels that fpga.md shows are those of a golden file. */
+static void test_page(void **unused)
+{
+    (void)unused;
+    static char page[65536];
+    static const char opening[] = "```opencl\n", closing[] = "```\n";
+    FILE *const file = fopen(PAGE, "r");
+    assert_non_null(file);
+    assert_in_range(fread(page, 1, sizeof page - 1, file), 1, sizeof page - 2);
+    fclose(file);
+    unsigned shown = 0, i = 0;
+    while (strcmp(goldens[i].file, "forward_nhwc_fpga") != 0)
+        i++;
+    struct clnorm_source source = emit(&goldens[i]);
+    for (char *at = page; (at = strstr(at, opening)) != NULL; shown++) {
+        char *const end = strstr(at += strlen(opening), closing);
+        assert_non_null(end);
+        *end = 0;
+        if (!strstr(source.text, at))
+            fail_msg("fpga.md shows what is not emitted now:\n%s", at);
+        at = end + 1;
+    }
+    assert_true(shown > 0);
+    clnorm_source_free(&source);
+}
+
 int main(int count, char **arguments)
 {
     if (count == 2 && strcmp(arguments[1], "--write") == 0)
@@ -185,6 +220,7 @@ int main(int count, char **arguments)
         cmocka_unit_test(test_files),
         cmocka_unit_test(test_comma_locale),
         cmocka_unit_test(test_form),
+        cmocka_unit_test(test_page),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

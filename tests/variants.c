@@ -4,7 +4,7 @@ static const struct {
     int64_t batch, channels, spatial;
 } extents[] = {{CLNORM_ANY, 64, CLNORM_ANY}, {4, 20, 96}, {CLNORM_ANY, 257, 1}};
 
-/* All schedules, or the defaults of CPU and GPU. */
+/* All schedules, with a bound, too, where they may have one; or the defaults of CPU and GPU. */
 static int visit_schedules(struct variant *v, int all, int (*visit)(void *, const struct variant *),
                            void *user)
 {
@@ -13,7 +13,10 @@ static int visit_schedules(struct variant *v, int all, int (*visit)(void *, cons
         const struct clnorm_target target = clnorm_target_default((enum clnorm_kind)kind);
         v->kind = (enum clnorm_kind)kind;
         for (unsigned i = 0; clnorm_schedule_choose(&v->problem, &target, i, &v->schedule); i++) {
-            const int ended = visit(user, v);
+            int ended = visit(user, v);
+            v->schedule.bound = (uint32_t)v->problem.channels;
+            if (!ended && clnorm_schedule_check(&v->schedule, &v->problem, 0, 0) == CLNORM_OK)
+                ended = visit(user, v);
             if (ended)
                 return ended;
             if (!all || kind != CLNORM_KIND_CPU)

@@ -65,9 +65,12 @@ static void count_entry(struct walk *walk, const struct clnorm_bundle_entry *ent
 static int visit_list(void *user, const struct clnorm_bundle_entry *entry)
 {
     struct walk *const walk = user;
-    char problem[CLNORM_PROBLEM_TEXT_SIZE], schedule[CLNORM_SCHEDULE_TEXT_SIZE];
+    char problem[CLNORM_PROBLEM_TEXT_SIZE], schedule[CLNORM_SCHEDULE_TEXT_SIZE], bounds[64] = "";
     clnorm_problem_format(entry->problem, problem);
     clnorm_schedule_format(entry->schedule, schedule);
+    if (entry->schedule->bound > 0)
+        snprintf(bounds, sizeof bounds, "  [%u to %u channels]", (unsigned)entry->schedule->lanes,
+                 (unsigned)entry->schedule->bound);
     if (walk->programs == 0 && !walk->settings->json)
         printf("made by clnorm %s for %s [driver %s, %s]\n", entry->library, entry->device,
                entry->driver, entry->platform);
@@ -75,7 +78,7 @@ static int visit_list(void *user, const struct clnorm_bundle_entry *entry)
     if (walk->settings->json)
         walk->status = print_json(entry_json(entry, problem, schedule));
     else
-        printf("%s%s\n  %s\n  image %zu, %" PRIu64 " bytes: %s\n", problem,
+        printf("%s%s%s\n  %s\n  image %zu, %" PRIu64 " bytes: %s\n", problem, bounds,
                entry->valid ? "" : "  [of another text than this clnorm emits]", schedule,
                entry->image, entry->image_bytes, entry->kernels);
     return walk->status;

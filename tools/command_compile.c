@@ -14,7 +14,7 @@
 struct settings {
     struct option_list problems;
     const char *output, *device, *text, *image;
-    int target, add;
+    int target, add, bounded;
 };
 
 static const struct option options[] = {
@@ -28,6 +28,8 @@ static const struct option options[] = {
      .help = "index or part of a name, as 'clnorm devices' lists"},
     {"--target", OPTION_CHOICE, offsetof(struct settings, target), "cpu|gpu|fpga",
      .help = "schedules meant for this kind of device", .choices = option_kinds},
+    {"--bounded", OPTION_FLAG, offsetof(struct settings, bounded), "",
+     .help = "channels are a bound: a program serves problems with fewer, too; FPGAs only"},
     {"--image", OPTION_INPUT, offsetof(struct settings, image), "FILE",
      .help = "no PROBLEM: the binary that the vendor's compiler made", .needs = "--text"},
     {"--text", OPTION_INPUT, offsetof(struct settings, text), "FILE",
@@ -74,6 +76,8 @@ static void choose_schedules(struct work *work)
         struct request *const request = &work->asked[i];
         if (!clnorm_tuning_get(work->context, &request->problem, &request->schedule, NULL))
             clnorm_schedule_choose(&request->problem, target, 0, &request->schedule);
+        if (work->settings->bounded)
+            request->schedule.bound = (uint32_t)request->problem.channels;
     }
 }
 
@@ -278,7 +282,8 @@ static int run(const struct command *self, int argc, char **argv)
 const struct command command_compile = {
     .name = "compile",
     .summary = "make programs ahead of time, for devices without a compiler",
-    .synopsis = "PROBLEM...|--image FILE --text FILE -o BUNDLE [--add] [--device D] [--target K]",
+    .synopsis = "PROBLEM...|--image FILE --text FILE -o BUNDLE [--add] [--bounded] [--device D] "
+                "[--target K]",
     .text =
         "Compiles the programs of problems into one file, a bundle, which an application gives to\n"
         "its context (clnorm_context_options.bundle): plans then need no compiler. It serves the\n"

@@ -8,7 +8,7 @@
 struct settings {
     struct option_list problems;
     const char *device;
-    int target, image;
+    int target, image, bounded;
     unsigned index;
 };
 
@@ -21,6 +21,8 @@ static const struct option options[] = {
      .help = "a device of this machine: its real limits"},
     {"--image", OPTION_FLAG, offsetof(struct settings, image), "",
      .help = "for one binary that holds all problems: kernels have names of their own"},
+    {"--bounded", OPTION_FLAG, offsetof(struct settings, bounded), "",
+     .help = "channels are a bound, for a text that serves several layers; FPGAs only"},
     {"--schedule-index", OPTION_COUNT, offsetof(struct settings, index), "K",
      .help = "0 is the schedule the library chooses; 1, 2, ... are the others",
      .expects = "a number from 0 to 999", .low = 0, .high = 999},
@@ -55,6 +57,7 @@ static int emit_one(const struct settings *settings, const struct clnorm_target 
         return fail(WRONG_USAGE,
                     "--schedule-index: this problem has no schedule %u here; try a smaller number",
                     settings->index);
+    schedule.bound = settings->bounded ? (uint32_t)problem.channels : 0;
     const enum clnorm_status emitted =
         clnorm_source_emit(&problem, &schedule, source, message, sizeof message);
     if (emitted != CLNORM_OK)
@@ -124,7 +127,8 @@ static int run(const struct command *self, int argc, char **argv)
 const struct command command_emit = {
     .name = "emit",
     .summary = "print the OpenCL C of a problem",
-    .synopsis = "PROBLEM... [--image] [--target cpu|gpu|fpga] [--device D] [--schedule-index K]",
+    .synopsis = "PROBLEM... [--image] [--target cpu|gpu|fpga] [--device D] [--bounded] "
+                "[--schedule-index K]",
     .text =
         "Prints the kernels the library would compile: OpenCL C 1.2, the same bytes on any "
         "machine.\n"

@@ -216,6 +216,9 @@ struct clnorm_schedule {
     uint32_t fetch;    /* serial walk: 1 asks memory for values some time before they are read */
     uint32_t baked; /* 1: batch and spatial extents are constants in the text (the problem must fix
                        them) */
+    uint32_t bound; /* pipeline walk, operations on whole tensors in one launch, no optimiser: the
+                       channel count is an argument of the kernels, from `lanes` up to this, so that
+                       one text serves problems that differ in it; 0: it is a constant in the text */
 };
 
 /*
@@ -229,15 +232,16 @@ CLNORM_API int clnorm_schedule_choose(const struct clnorm_problem *problem,
 
 /*
  * One line with all numbers: "gpu: walk=group lanes=1 group=256 ...". resident is a number of bytes
- * or `always`, and a schedule without a name is called `custom`. Longest text, zero included.
+ * or `always`, and a schedule without a name is called `custom`; a bound of 0 is left out. Longest
+ * text, zero included.
  */
 #define CLNORM_SCHEDULE_TEXT_SIZE 384
 CLNORM_API void clnorm_schedule_format(const struct clnorm_schedule *schedule,
                                        char text[CLNORM_SCHEDULE_TEXT_SIZE]);
 
 /*
- * Reads what clnorm_schedule_format writes: the name and a colon, then every number once, in any
- * order, separated by blanks. What the numbers mean is not looked at; clnorm_schedule_check does
+ * Reads what clnorm_schedule_format writes: the name and a colon, then every number once (bound: at
+ * most once), in any order, separated by blanks. What the numbers mean is not looked at; clnorm_schedule_check does
  * that. On failure returns CLNORM_INVALID_ARGUMENT, leaves *schedule alone, and writes one line that
  * says what is wrong and what is accepted to message[size] (NULL is fine when size is 0).
  */

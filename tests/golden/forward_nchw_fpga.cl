@@ -7,7 +7,6 @@
 #define GROUP 1
 #define WIDE 8
 #define TILE 64
-#define TILES 1
 #define TABLE 64
 #define DEPTH 16
 #define SLOTS 16
@@ -145,6 +144,17 @@ typedef struct {
     ulong tile; // the one at work
 } extents;
 
+// The tensor's channels.
+ulong channels_of(const extents e)
+{
+    return CHANNELS;
+}
+
+ulong tiles_of(const extents e)
+{
+    return (channels_of(e) + TILE - 1) / TILE;
+}
+
 ulong tile_first(const extents e)
 {
     return e.tile * TILE;
@@ -152,7 +162,7 @@ ulong tile_first(const extents e)
 
 ulong tile_last(const extents e)
 {
-    return min(tile_first(e) + TILE, (ulong)CHANNELS);
+    return min(tile_first(e) + TILE, channels_of(e));
 }
 
 // A parameter of the channel, the same in each lane.
@@ -481,7 +491,7 @@ typedef struct {
 
 place place_next(const place p, const ulong columns, const extents e)
 {
-    const place right = {p.row, p.column + 1}, below = {p.row + CHANNELS * e.spatial, 0};
+    const place right = {p.row, p.column + 1}, below = {p.row + channels_of(e) * e.spatial, 0};
     return p.column + 1 < columns ? right : below;
 }
 
@@ -496,7 +506,7 @@ ulong columns_of(const ulong length)
 void add_vector(tally *t, const sources from, const place p, const extents e)
 {
     const ulong at = p.row / LANES * LANES + p.column * LANES;
-    const ulong start = min(at, e.batch * CHANNELS * e.spatial - LANES);
+    const ulong start = min(at, e.batch * channels_of(e) * e.spatial - LANES);
     const int first = max(at, p.row) - start, last = min(at + LANES, p.row + e.spatial) - start;
     tally_add_some(t, load_values(from, start), lanes_from(first) && lanes_below(last));
 }
@@ -594,7 +604,7 @@ void map_tile(const targets t, const extents e)
     table of;
     for (uint i = 0; i < width; i += WIDE)
         table_set(&of, i, factors_of(t, first + i, min(width - i, (uint)WIDE)));
-    for (ulong n = 0; n < e.batch; n++, at += CHANNELS * e.spatial) {
+    for (ulong n = 0; n < e.batch; n++, at += channels_of(e) * e.spatial) {
         if (e.spatial < LANES) { // a vector would hold more than two rows
             for (uint i = 0; i < width; i++)
                 map_some_values(t, table_get(&of, i), at + i * e.spatial, e.spatial);
@@ -645,7 +655,7 @@ void fused(
         y + y_offset,
         constants + constants_offset,
     };
-    for (e.tile = 0; e.tile < TILES; e.tile++)
+    for (e.tile = 0; e.tile < tiles_of(e); e.tile++)
         fuse(
             from, parts + parts_offset, r,
             t,

@@ -7,7 +7,6 @@
 #define GROUP 1
 #define WIDE 8
 #define TILE 64
-#define TILES 1
 #define TALLIES 3
 #define TABLE 32
 #define DEPTH 16
@@ -134,6 +133,17 @@ typedef struct {
     ulong tile; // the one at work
 } extents;
 
+// The tensor's channels.
+ulong channels_of(const extents e)
+{
+    return CHANNELS;
+}
+
+ulong tiles_of(const extents e)
+{
+    return (channels_of(e) - LANES) / TILE + 1;
+}
+
 ulong tile_first(const extents e)
 {
     return e.tile * TILE;
@@ -142,7 +152,7 @@ ulong tile_first(const extents e)
 // The last tile takes what would not fill a vector of the next.
 ulong tile_last(const extents e)
 {
-    return e.tile + 1 == TILES ? CHANNELS : tile_first(e) + TILE;
+    return e.tile + 1 == tiles_of(e) ? channels_of(e) : tile_first(e) + TILE;
 }
 
 // A parameter of the channels from `chan` on, one in each lane.
@@ -494,7 +504,7 @@ void add_rows(
     place p = {0, 0};
     APART(DEPTH) PIPELINED
     for (ulong i = 0; i < vectors; i++) {
-        const ulong at = (first + p.row) * CHANNELS + column_first(e, p.column);
+        const ulong at = (first + p.row) * channels_of(e) + column_first(e, p.column);
         tally_add(&t[p.column * SLOTS + p.row % SLOTS], load_values(from, at));
         p = place_next(p, columns);
     }
@@ -511,7 +521,7 @@ void start_tallies(tally *t, const sources from, const extents e)
         for (uint slot = 0; slot < SLOTS; slot++) {
             const ulong row = min((ulong)slot, e.rows - 1);
             const values first =
-                e.rows > 0 ? load_values(from, row * CHANNELS + chan) : no_values();
+                e.rows > 0 ? load_values(from, row * channels_of(e) + chan) : no_values();
             t[i * SLOTS + slot] = tally_start(from, chan, first);
         }
     }
@@ -564,10 +574,11 @@ void map_tile(const targets t, const extents e)
         table_set(&of, i, factors_of(t, first + i, min(width - i, (uint)WIDE)));
     for (uint i = width; i < width + LANES - 1; i++)
         table_repeat(&of, i, i - width);
-    const ulong runs = width == CHANNELS ? min(e.rows, 1ul) : e.rows;
-    const ulong length = width == CHANNELS ? e.rows * CHANNELS : width;
+    const ulong channels = channels_of(e);
+    const ulong runs = width == channels ? min(e.rows, 1ul) : e.rows;
+    const ulong length = width == channels ? e.rows * channels : width;
     for (ulong i = 0; i < runs; i++)
-        map_run(t, &of, i * CHANNELS + first, length, width);
+        map_run(t, &of, i * channels + first, length, width);
 }
 
 // One work-item does a tile: its values are read again while they are still near.
@@ -614,7 +625,7 @@ void fused(
         y + y_offset,
         constants + constants_offset,
     };
-    for (e.tile = 0; e.tile < TILES; e.tile++)
+    for (e.tile = 0; e.tile < tiles_of(e); e.tile++)
         fuse(
             from, parts + parts_offset, r,
             t,

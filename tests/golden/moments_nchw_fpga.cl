@@ -7,7 +7,6 @@
 #define GROUP 1
 #define WIDE 8
 #define TILE 64
-#define TILES 1
 #define DEPTH 16
 #define SLOTS 16
 #define BLOCK 64
@@ -117,6 +116,17 @@ typedef struct {
     ulong tile; // the one at work
 } extents;
 
+// The tensor's channels.
+ulong channels_of(const extents e)
+{
+    return CHANNELS;
+}
+
+ulong tiles_of(const extents e)
+{
+    return (channels_of(e) + TILE - 1) / TILE;
+}
+
 ulong tile_first(const extents e)
 {
     return e.tile * TILE;
@@ -124,7 +134,7 @@ ulong tile_first(const extents e)
 
 ulong tile_last(const extents e)
 {
-    return min(tile_first(e) + TILE, (ulong)CHANNELS);
+    return min(tile_first(e) + TILE, channels_of(e));
 }
 
 // A parameter of the channel, the same in each lane.
@@ -346,7 +356,7 @@ typedef struct {
 
 place place_next(const place p, const ulong columns, const extents e)
 {
-    const place right = {p.row, p.column + 1}, below = {p.row + CHANNELS * e.spatial, 0};
+    const place right = {p.row, p.column + 1}, below = {p.row + channels_of(e) * e.spatial, 0};
     return p.column + 1 < columns ? right : below;
 }
 
@@ -361,7 +371,7 @@ ulong columns_of(const ulong length)
 void add_vector(tally *t, const sources from, const place p, const extents e)
 {
     const ulong at = p.row / LANES * LANES + p.column * LANES;
-    const ulong start = min(at, e.batch * CHANNELS * e.spatial - LANES);
+    const ulong start = min(at, e.batch * channels_of(e) * e.spatial - LANES);
     const int first = max(at, p.row) - start, last = min(at + LANES, p.row + e.spatial) - start;
     tally_add_some(t, load_values(from, start), lanes_from(first) && lanes_below(last));
 }
@@ -454,7 +464,7 @@ void fused(
         moments + moments_offset
     };
     const sources from = {x + x_offset};
-    for (e.tile = 0; e.tile < TILES; e.tile++)
+    for (e.tile = 0; e.tile < tiles_of(e); e.tile++)
         fuse(
             from, parts + parts_offset, r,
             e);
