@@ -56,7 +56,7 @@ void clnorm__emit_symbols(const struct clnorm_problem *p, const struct clnorm_sc
         {"SPLIT", clnorm__may_split(p, s)},
         {"CHANNELS_FIRST", first},
         {"GROUP_WALK", s->walk == CLNORM_WALK_GROUP},
-        {"PIPELINE", s->walk == CLNORM_WALK_PIPELINE},
+        {"PIPELINE", s->walk == CLNORM_WALK_PIPELINE || s->walk == CLNORM_WALK_DATAFLOW},
         {"BOUNDED", s->bound > 0},
         {"SCALAR", s->lanes == 1},
         {"NARROW", serial && !first && row < s->lanes},
@@ -80,6 +80,10 @@ void clnorm__emit_symbols(const struct clnorm_problem *p, const struct clnorm_sc
                    "CLNORM__SYMBOL_CAPACITY is too small");
     memcpy(symbols, all, sizeof all);
 }
+
+/* Dataflow walk: vectors that a channel holds, so that a kernel that pauses does not stop the others
+ * at once. */
+enum { CHANNEL_DEPTH = 64 };
 
 /* ---- Values: names that stay in the text, given by #define lines ---- */
 
@@ -117,6 +121,7 @@ static void add_numbers(struct clnorm__values_list *values, const struct clnorm_
     add_number(values, "TABLE", clnorm__table_size(p, s));
     add_number(values, "DEPTH", clnorm__depth(p));
     add_number(values, "SLOTS", clnorm__slots(p, s));
+    add_number(values, "CHANNEL_DEPTH", CHANNEL_DEPTH);
     add_number(values, "COLUMNS", clnorm__tallies(p, s) * s->lanes);
     add_number(values, "FAR", CLNORM__FAR / clnorm_dtype_size(p->dtype));
     add_number(values, "NEAR", CLNORM__NEAR / clnorm_dtype_size(p->dtype));
@@ -222,7 +227,9 @@ static const char *print_source(struct clnorm__text *out, const struct clnorm_pr
     const struct clnorm__values_list values = clnorm__emit_values(p, s);
     struct clnorm__text body = {0};
     clnorm__emit_symbols(p, s, symbols);
-    const char *error = clnorm__specialise(clnorm__problem_traits(p).file, symbols, &body);
+    const char *const file =
+        s->walk == CLNORM_WALK_DATAFLOW ? "forward_dataflow.cl" : clnorm__problem_traits(p).file;
+    const char *error = clnorm__specialise(file, symbols, &body);
     if (!error && !body.failed) {
         print_header(out, p, s);
         print_values(out, &values, body.bytes);

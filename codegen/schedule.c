@@ -248,6 +248,24 @@ static enum clnorm_status check_bound(const struct clnorm_schedule *s,
     return CLNORM_OK;
 }
 
+static enum clnorm_status check_dataflow(const struct clnorm_schedule *s,
+                                         const struct clnorm_problem *problem, char *message,
+                                         size_t size)
+{
+    if (problem->operation != CLNORM_FORWARD || clnorm__channels_first(problem) || s->baked ||
+        s->resident != ALWAYS)
+        return clnorm__invalid(
+            message, size,
+            "schedule: the dataflow walk is for forward over channels last, with "
+            "resident always and baked 0");
+    if (problem->channels % s->lanes != 0)
+        return clnorm__invalid(
+            message, size,
+            "schedule: the dataflow walk needs channels that are a multiple of %u, its lanes",
+            (unsigned)s->lanes);
+    return check_pipeline(s, problem, message, size);
+}
+
 static enum clnorm_status check_groups(const struct clnorm_schedule *s,
                                        const struct clnorm_problem *problem, char *message,
                                        size_t size)
@@ -304,6 +322,7 @@ enum clnorm_status clnorm_schedule_check(const struct clnorm_schedule *s,
         [CLNORM_WALK_SERIAL] = check_serial,
         [CLNORM_WALK_GROUP] = check_groups,
         [CLNORM_WALK_PIPELINE] = check_pipeline,
+        [CLNORM_WALK_DATAFLOW] = check_dataflow,
     };
     return checks[s->walk](s, problem, message, size);
 }

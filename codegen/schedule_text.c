@@ -37,6 +37,7 @@ static const char *const walk_names[CLNORM_WALK_COUNT] = {
     [CLNORM_WALK_SERIAL] = "serial",
     [CLNORM_WALK_GROUP] = "group",
     [CLNORM_WALK_PIPELINE] = "pipeline",
+    [CLNORM_WALK_DATAFLOW] = "dataflow",
 };
 
 static const char nameless[] = "custom", always[] = "always";

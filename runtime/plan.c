@@ -12,6 +12,10 @@ static enum clnorm_status check_schedule(struct clnorm_context *context,
     char message[256];
     if (clnorm_schedule_check(schedule, problem, message, sizeof message) != CLNORM_OK)
         return clnorm__fail(context, CLNORM_INVALID_ARGUMENT, "%s", message);
+    if (schedule->walk == CLNORM_WALK_DATAFLOW)
+        return clnorm__fail(context, CLNORM_UNSUPPORTED,
+                            "schedule: plans do not run the dataflow walk, whose kernels wait for "
+                            "each other; launch them yourself, each on a queue of its own");
     const struct clnorm_target *const target = &context->device.target;
     if (!clnorm_schedule_fits(schedule, problem, target))
         return clnorm__fail(context, CLNORM_UNSUPPORTED,

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The clnorm command on Intel's FPGA emulator: it must say what it says on PoCL, within the tolerance of both.
 
-    CLNORM=build/clnorm python3 tests/test_fpga_emulator.py
+    CLNORM=build/clnorm DATAFLOW=build/test_dataflow python3 tests/test_fpga_emulator.py
 
 The emulator is the library libintelocl_emu.so of the Python wheel intel-opencl-fpga-emu-rt. It is looked for where
 CLNORM_FPGA_EMULATOR says, then in build-opencl/intel/lib. Where there is none the exit status is 77.
@@ -17,6 +17,7 @@ import unittest
 import numpy as np
 
 CLNORM = os.environ.get("CLNORM", "clnorm")
+DATAFLOW = os.environ.get("DATAFLOW", "test_dataflow")
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PLACES = [os.environ.get("CLNORM_FPGA_EMULATOR", ""),
           os.path.join(os.environ.get("CLNORM_OPENCL_FOLDER", ROOT / "build-opencl"), "intel/lib/libintelocl_emu.so")]
@@ -125,6 +126,10 @@ class Infer(unittest.TestCase):
 
 
 class Kernels(unittest.TestCase):
+    def test_dataflow(self):
+        done = subprocess.run([DATAFLOW], env=environment(emulator()), capture_output=True, check=False)
+        self.assertEqual(done.returncode, 0, done.stderr.decode())
+
     def test_the_emulator_gets_the_pipeline(self):
         """Its compiler takes the attributes and pragmas, and its device is launched as a single work-item."""
         self.assertIn("walk=pipeline", clnorm(emulator(), "emit", "forward nchw f32 ?x64x?", "--device", "FPGA"))

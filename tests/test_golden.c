@@ -17,7 +17,7 @@
 static const struct golden {
     const char *file, *problem;
     enum clnorm_kind kind;
-    enum { PLAIN, BOUNDED } form; /* for FPGAs */
+    enum { PLAIN, BOUNDED, DATAFLOW } form; /* for FPGAs */
 } goldens[] = {
     {"forward_nchw_cpu", "forward nchw f32 ?x64x? +scale +shift", CLNORM_KIND_CPU, PLAIN},
     {"forward_nchw_gpu", "forward nchw f32 ?x64x? +scale +shift +running", CLNORM_KIND_GPU, PLAIN},
@@ -27,6 +27,8 @@ static const struct golden {
     {"forward_nhwc_gpu", "forward nhwc f32 ?x64x?", CLNORM_KIND_GPU, PLAIN},
     {"forward_nhwc_fpga", "forward nhwc bf16 ?x20x? +scale +shift +running +biased",
      CLNORM_KIND_FPGA, PLAIN},
+    {"forward_nhwc_dataflow", "forward nhwc f32 ?x64x? +scale +shift +relu", CLNORM_KIND_FPGA,
+     DATAFLOW},
     {"infer_nchw_bounded", "infer nchw f16 ?x256x? +scale +shift", CLNORM_KIND_FPGA, BOUNDED},
     {"infer_nchw_cpu", "infer nchw f32 ?x64x? +scale +shift +relu", CLNORM_KIND_CPU, PLAIN},
     {"infer_nhwc_gpu", "infer nhwc bf16 ?x257x? +scale +shift", CLNORM_KIND_GPU, PLAIN},
@@ -65,6 +67,8 @@ static struct clnorm_source emit(const struct golden *golden)
         clnorm_schedule_choose(&problem, &target, 0, &schedule);
     if (parsed && golden->form == BOUNDED)
         schedule.bound = (uint32_t)problem.channels;
+    if (parsed && golden->form == DATAFLOW)
+        schedule.walk = CLNORM_WALK_DATAFLOW;
     if (!parsed ||
         clnorm_source_emit(&problem, &schedule, &source, message, sizeof message) != CLNORM_OK) {
         fprintf(stderr, "test_golden: %s: %s\n", golden->problem, message);
@@ -147,6 +151,8 @@ static int may_stay(const char *line)
                                       "# if defined(__has_builtin)",
                                       "# if __has_builtin(",
                                       "# if defined(INTELFPGA_CL) ||",
+                                      "# if !defined(INTELFPGA_CL) &&",
+                                      "# error ",
                                       "# elif defined(__xilinx__)\n",
                                       "# else\n",
                                       "# ifndef ",

@@ -54,7 +54,7 @@ static void test_refuse(void **unused)
         {offsetof(struct clnorm_schedule, parts), 0},
         {offsetof(struct clnorm_schedule, fetch), 2},
         {offsetof(struct clnorm_schedule, baked), 1},
-        {offsetof(struct clnorm_schedule, walk), 3},
+        {offsetof(struct clnorm_schedule, walk), 4},
     };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         s = good;
@@ -98,6 +98,8 @@ static void test_refuse_walk(void **unused)
         {"nchw f32 ?x64x?", "pipeline lanes=8 group=1 tile=8 stream=1 fetch=0 parts=1",
          CLNORM_INVALID_ARGUMENT},
         {"nchw f32 ?x64x?", "pipeline lanes=8 group=1 tile=8 stream=0 fetch=1 parts=1",
+         CLNORM_INVALID_ARGUMENT},
+        {"nhwc f32 ?x64x?", "dataflow lanes=8 group=1 tile=8 stream=0 fetch=0 parts=1",
          CLNORM_INVALID_ARGUMENT},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {

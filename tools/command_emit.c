@@ -8,7 +8,7 @@
 struct settings {
     struct option_list problems;
     const char *device;
-    int target, image, bounded;
+    int target, image, bounded, dataflow;
     unsigned index;
 };
 
@@ -23,6 +23,8 @@ static const struct option options[] = {
      .help = "for one binary that holds all problems: kernels have names of their own"},
     {"--bounded", OPTION_FLAG, offsetof(struct settings, bounded), "",
      .help = "channels are a bound, for a text that serves several layers; FPGAs only"},
+    {"--dataflow", OPTION_FLAG, offsetof(struct settings, dataflow), "",
+     .help = "four kernels joined by channels, for a program that launches them itself"},
     {"--schedule-index", OPTION_COUNT, offsetof(struct settings, index), "K",
      .help = "0 is the schedule the library chooses; 1, 2, ... are the others",
      .expects = "a number from 0 to 999", .low = 0, .high = 999},
@@ -57,6 +59,8 @@ static int emit_one(const struct settings *settings, const struct clnorm_target 
         return fail(WRONG_USAGE,
                     "--schedule-index: this problem has no schedule %u here; try a smaller number",
                     settings->index);
+    if (settings->dataflow)
+        schedule.walk = CLNORM_WALK_DATAFLOW;
     schedule.bound = settings->bounded ? (uint32_t)problem.channels : 0;
     const enum clnorm_status emitted =
         clnorm_source_emit(&problem, &schedule, source, message, sizeof message);
@@ -119,6 +123,8 @@ static int run(const struct command *self, int argc, char **argv)
                     "'%s' is one argument too many; put quotes around a problem, or give --image "
                     "to join several",
                     settings.problems.items[1]);
+    if (status == DONE && settings.dataflow && (settings.image || settings.bounded))
+        return fail(WRONG_USAGE, "--dataflow is for one problem, without --image and --bounded");
     if (status == DONE)
         status = find_target(&settings, &target);
     return status == DONE ? emit(&settings, &target) : status;
@@ -127,7 +133,7 @@ static int run(const struct command *self, int argc, char **argv)
 const struct command command_emit = {
     .name = "emit",
     .summary = "print the OpenCL C of a problem",
-    .synopsis = "PROBLEM... [--image] [--target cpu|gpu|fpga] [--device D] [--bounded] "
+    .synopsis = "PROBLEM... [--image] [--target cpu|gpu|fpga] [--device D] [--bounded|--dataflow] "
                 "[--schedule-index K]",
     .text =
         "Prints the kernels the library would compile: OpenCL C 1.2, the same bytes on any "

@@ -197,6 +197,9 @@ enum clnorm_walk {
     CLNORM_WALK_GROUP,    /* a work-group walks it and folds its sums in a tree (GPUs) */
     CLNORM_WALK_PIPELINE, /* one work-item walks all tiles, in loops that a compiler for FPGAs can
                              pipeline: it starts an iteration on every cycle */
+    CLNORM_WALK_DATAFLOW, /* four single work-items at the same time, a reader, the moments, a
+                             normaliser and a writer, joined by channels (cl_intel_channels). Only
+                             text: plans do not run it, and no schedule chosen has it */
     CLNORM_WALK_COUNT
 };
 
