@@ -144,10 +144,6 @@ static enum clnorm_status check_ghost(const struct clnorm_problem *problem, char
             message, size,
             "+ghost and +renorm do not go together: one wants the noise of small "
             "batches, the other takes it out");
-    if (flags & CLNORM_GHOST && flags & CLNORM_LENGTHS)
-        return clnorm__invalid(message, size,
-                               "+ghost and +lengths do not go together: run the sub-batches one by "
-                               "one");
     if (flags & CLNORM_GHOST && (problem->ghost < 1 || problem->ghost > INT32_MAX))
         return clnorm__invalid(message, size,
                                "+ghost needs the samples of a sub-batch, 1 to 2147483647, as in "

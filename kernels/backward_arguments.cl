@@ -1,13 +1,13 @@
 #if KEEP_SUMS
     global real *sums, const ulong sums_offset,
 #else
-#if GHOST
+#if GHOST && !LENGTHS
     const ulong positions, const ulong ghost_positions,
-#elif !FROZEN
+#elif !GHOST && !FROZEN
     const real count,
-#if LENGTHS
-    const ulong samples, const ulong sample_positions,
 #endif
+#if LENGTHS && !FROZEN
+    const ulong samples, const ulong sample_positions,
 #endif
 #if RENORM
     global const real *renorm_r, const ulong renorm_r_offset,

@@ -6,7 +6,9 @@
         sums + sums_offset
 #else
 #if !FROZEN
-#if GHOST
+#if GHOST && LENGTHS
+        mean + mean_offset, lengths + lengths_offset, samples, sample_positions,
+#elif GHOST
         mean + mean_offset, positions, ghost_positions,
 #else
 #if LENGTHS

@@ -143,6 +143,9 @@ ulong map_ghost(const extents e)
 extents ghost_extents(const extents e, const ulong ghost)
 {
     extents one = e;
+#if LENGTHS
+    one.lengths += ghost * GHOST_BATCH;
+#endif
     one.batch = min(e.batch - ghost * GHOST_BATCH, (ulong)GHOST_BATCH);
     return one;
 }

@@ -148,6 +148,9 @@ ulong map_ghost(const extents e)
 extents ghost_extents(const extents e, const ulong ghost)
 {
     extents one = e;
+#if LENGTHS
+    one.lengths += ghost * GHOST_BATCH;
+#endif
     one.rows = min(e.rows - ghost * e.ghost_rows, e.ghost_rows);
     return one;
 }

@@ -8,7 +8,12 @@ typedef struct {
 #if !FROZEN
     global const real *mean;
 #if GHOST
+#if LENGTHS
+    global const uint *lengths; // from this sub-batch on
+    ulong samples, sample_positions;
+#else
     ulong positions, ghost_positions; // from this sub-batch on, and of one
+#endif
 #else
     real count;
 #endif

@@ -12,7 +12,12 @@ void finish_channels(
 #else
     const wide gain = invstd;
 #endif
+#if LENGTHS
+    const ulong samples = min(r.samples, (ulong)GHOST_BATCH);
+    const real values = count_valid(r.lengths, samples, r.sample_positions);
+#else
     const real values = min(r.positions, r.ghost_positions);
+#endif
     global real *constants = r.constants + chan;
     wide_store(gain, constants, count);
     wide_store(wide_load(r.mean + chan, count), constants + CHANNELS, count);
@@ -24,7 +29,12 @@ void finish_channels(
 void results_next(results *r)
 {
     r->mean += CHANNELS;
+#if LENGTHS
+    r->lengths += GHOST_BATCH;
+    r->samples -= min(r->samples, (ulong)GHOST_BATCH);
+#else
     r->positions -= min(r->positions, r->ghost_positions);
+#endif
     r->invstd += CHANNELS;
     r->constants += 4ul * CHANNELS;
 }

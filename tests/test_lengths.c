@@ -119,7 +119,6 @@ static void what_cannot_be_is_refused(void **state)
         values_of("forward nhwc f32 3x3x4 +lengths", 0, 0, 1, CLNORM_DATA_ORDINARY, 1);
     struct clnorm_schedule schedule;
     const struct clnorm_target target = clnorm_target_default(CLNORM_KIND_CPU);
-    expect_no_problem("forward nchw f32 2x3x4 +ghost=3 +lengths", "do not go together");
     expect_no_problem("merge nchw f32 2x3x4 +lengths", "merge does not take the flags +lengths");
     clnorm_schedule_choose(&values.problem, &target, 0, &schedule);
     schedule.lanes = schedule.tile = 4;
