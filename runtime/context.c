@@ -106,6 +106,8 @@ static struct clnorm_target target_as(enum clnorm_kind kind, const struct clnorm
     struct clnorm_target target = clnorm_target_default(kind);
     target.compute_units = device->compute_units;
     target.f64 = device->f64;
+    target.sub_group = device->sub_group;
+    target.collectives = device->collectives;
     if (target.max_group > device->max_group)
         target.max_group = device->max_group;
     if (target.local_memory > device->local_memory)

@@ -10,9 +10,30 @@
 /* clGetPlatformIDs of the ICD loader when no platform is there (cl_khr_icd). */
 #define PLATFORM_NOT_FOUND_KHR (-1001)
 
+/* Properties of OpenCL 2.1 and 3.0, which the headers have for programs of these versions only. */
+#define DEVICE_MAX_NUM_SUB_GROUPS     0x105C
+#define DEVICE_WORK_GROUP_COLLECTIVES 0x1068
+
 static uint64_t clamp(uint64_t value, uint64_t low, uint64_t high)
 {
     return value < low ? low : value > high ? high : value;
+}
+
+/* How the work-items of a group can work together, beyond OpenCL 1.2. */
+static void describe_groups(struct clnorm__facts *facts, struct clnorm_target *target)
+{
+    char text[128];
+    clnorm__facts_text(facts, CL_DEVICE_VERSION, text, sizeof text);
+    const unsigned version = clnorm__facts_version(text);
+    const cl_uint sub_groups =
+        version >= 210 && clnorm__facts_extension(facts, "cl_khr_subgroup_shuffle")
+            ? clnorm__facts_uint(facts, DEVICE_MAX_NUM_SUB_GROUPS)
+            : 0;
+    target->sub_group =
+        sub_groups > 0 ? (uint32_t)clamp(target->max_group / sub_groups, 1, 65536) : 0;
+    target->collectives = version >= 300
+                              ? clnorm__facts_uint(facts, DEVICE_WORK_GROUP_COLLECTIVES) == CL_TRUE
+                              : version >= 200;
 }
 
 static struct clnorm_target describe_target(struct clnorm__facts *facts)
@@ -30,6 +51,7 @@ static struct clnorm_target describe_target(struct clnorm__facts *facts)
     target.max_group = (uint32_t)clamp(group, 1, 65536);
     target.local_memory = clnorm__facts_ulong(facts, CL_DEVICE_LOCAL_MEM_SIZE);
     target.f64 = clnorm__facts_ulong(facts, CL_DEVICE_DOUBLE_FP_CONFIG) != 0;
+    describe_groups(facts, &target);
     if (kind != CLNORM_KIND_CPU)
         return target;
     const uint64_t floats = clnorm__facts_uint(facts, CL_DEVICE_NATIVE_VECTOR_WIDTH_FLOAT);

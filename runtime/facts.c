@@ -1,9 +1,10 @@
 #include "facts.h"
 
+#include <stdio.h>
 #include <string.h>
 
-/* Longest string property, zero included. */
-enum { TEXT_SIZE = 1024 };
+/* Longest string property, zero included: extensions of GPUs take some thousand characters. */
+enum { TEXT_SIZE = 16384 };
 
 /* Keeps the first failure. 1 when the query has given something. */
 static int note(struct clnorm__facts *facts, cl_int code, const char *call)
@@ -52,6 +53,25 @@ void clnorm__facts_text(struct clnorm__facts *facts, cl_device_info what, char *
 {
     char all[TEXT_SIZE] = "";
     copy_cut(query(facts, what, all, sizeof all - 1) ? all : "", text, size);
+}
+
+int clnorm__facts_extension(struct clnorm__facts *facts, const char *name)
+{
+    char all[TEXT_SIZE];
+    if (!query(facts, CL_DEVICE_EXTENSIONS, all, sizeof all))
+        return 0;
+    const size_t length = strlen(name);
+    const char *at = all;
+    while ((at = strstr(at, name)) &&
+           ((at > all && at[-1] != ' ') || (at[length] != ' ' && at[length] != 0)))
+        at += length;
+    return at != NULL;
+}
+
+unsigned clnorm__facts_version(const char *text)
+{
+    unsigned major, minor;
+    return sscanf(text, "OpenCL %3u.%1u", &major, &minor) == 2 ? 100 * major + 10 * minor : 0;
 }
 
 void clnorm__facts_platform_text(struct clnorm__facts *facts, cl_platform_info what, char *text,

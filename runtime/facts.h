@@ -25,4 +25,10 @@ void clnorm__facts_text(struct clnorm__facts *facts, cl_device_info what, char *
 void clnorm__facts_platform_text(struct clnorm__facts *facts, cl_platform_info what, char *text,
                                  size_t size);
 
+/* 1 when the device has the extension. */
+int clnorm__facts_extension(struct clnorm__facts *facts, const char *name);
+
+/* The version of a text as CL_DEVICE_VERSION is, "OpenCL 3.0 ...", as 300; 0 when it is not one. */
+unsigned clnorm__facts_version(const char *text);
+
 #endif

@@ -571,6 +571,8 @@ class OtherCommands(CommandTest):
         for device in devices:
             self.assertIn(device["kind"], ["cpu", "gpu", "fpga"])
             self.assertGreater(device["memory"], 0)
+            self.assertGreaterEqual(device["max_group"], device["sub_group"])
+            self.assertIn(device["collectives"], [True, False])
 
     def test_emit(self):
         problem = "forward nhwc f16 ?x64x? +scale +shift +relu"

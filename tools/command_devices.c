@@ -27,6 +27,12 @@ static void print_device(size_t index, const struct clnorm_device *device)
            " KiB; f64 %s, compiler %s\n",
            device->memory >> 20, device->max_allocation >> 20, device->target.local_memory >> 10,
            device->target.f64 ? "yes" : "no", device->compiler ? "yes" : "no");
+    printf("   sub-groups ");
+    if (device->target.sub_group > 0)
+        printf("of %" PRIu32 " or more", device->target.sub_group);
+    else
+        printf("no");
+    printf(", work-group collectives %s\n", device->target.collectives ? "yes" : "no");
 }
 
 static cJSON *device_json(size_t index, const struct clnorm_device *device)
@@ -53,6 +59,7 @@ static cJSON *device_json(size_t index, const struct clnorm_device *device)
         {"vector_bytes", device->target.vector_bytes},
         {"local_memory", device->target.local_memory},
         {"cache", device->target.cache},
+        {"sub_group", device->target.sub_group},
     };
     cJSON *const object = cJSON_CreateObject();
     cJSON_AddNumberToObject(object, "index", (double)index);
@@ -61,6 +68,7 @@ static cJSON *device_json(size_t index, const struct clnorm_device *device)
     for (size_t i = 0; i < ROWS(numbers); i++)
         cJSON_AddNumberToObject(object, numbers[i].name, (double)numbers[i].value);
     cJSON_AddBoolToObject(object, "f64", device->target.f64 != 0);
+    cJSON_AddBoolToObject(object, "collectives", device->target.collectives != 0);
     cJSON_AddBoolToObject(object, "compiler", device->compiler != 0);
     cJSON_AddBoolToObject(object, "host_memory", device->host_memory != 0);
     return object;

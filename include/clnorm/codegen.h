@@ -181,6 +181,11 @@ struct clnorm_target {
     uint64_t cache;         /* bytes of the cache one compute unit can call its own */
     uint64_t shared_cache;  /* bytes of the last cache before memory, which all share */
     uint32_t f64;           /* 1 when doubles work (cl_khr_fp64) */
+    uint32_t sub_group;     /* work-items in a sub-group, where a full work-group has the most of
+                               them; 0 when there are none that exchange values (OpenCL C 2.0 or
+                               newer, cl_khr_subgroup_shuffle) */
+    uint32_t collectives;   /* 1 when work_group_reduce_add works (OpenCL C 2.0, or an optional
+                               feature of 3.0) */
 };
 
 /* "cpu", "gpu", "fpga" ("auto"); NULL outside the enum. */
