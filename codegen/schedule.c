@@ -13,6 +13,7 @@ struct row {
     const char *name;
     uint32_t kinds; /* a bit for each enum clnorm_kind it is a default for */
     enum clnorm_walk walk;
+    enum clnorm_fold fold;
     uint32_t lanes; /* at most; 0: the target's vector width */
     uint32_t group; /* at most */
     uint32_t tile;  /* at most */
@@ -26,9 +27,12 @@ struct row {
 #define KIND(k) (1u << CLNORM_KIND_##k)
 #define CACHE   (UINT64_MAX - 1)
 #define ALWAYS  UINT64_MAX
-#define SERIAL  CLNORM_WALK_SERIAL
-#define GROUPS  CLNORM_WALK_GROUP
-#define PIPES   CLNORM_WALK_PIPELINE
+/* Walk and fold. */
+#define SERIAL      CLNORM_WALK_SERIAL, CLNORM_FOLD_TREE
+#define GROUPS      CLNORM_WALK_GROUP, CLNORM_FOLD_TREE
+#define SUBGROUPS   CLNORM_WALK_GROUP, CLNORM_FOLD_SUBGROUP
+#define COLLECTIVES CLNORM_WALK_GROUP, CLNORM_FOLD_COLLECTIVE
+#define PIPES       CLNORM_WALK_PIPELINE, CLNORM_FOLD_TREE
 
 /* clang-format off */
 static const struct row rows[] = {
@@ -43,6 +47,9 @@ static const struct row rows[] = {
     {"group-fused",     0,          GROUPS, 1, 128, 32,   8,  4, ALWAYS, 0, 0, 0},
     {"group-vector",    0,          GROUPS, 4, 64,  32,   32, 4, CACHE,  0, 0, 0},
     {"group-baked",     0,          GROUPS, 1, 256, 32,   32, 4, CACHE,  0, 0, 1},
+    {"subgroup",        0,          SUBGROUPS, 1, 256, 32, 32, 4, CACHE, 0, 0, 0},
+    {"subgroup-split",  0,          SUBGROUPS, 4, 64, 8,  32, 4, 0,      0, 0, 0},
+    {"collective",      0,          COLLECTIVES, 1, 256, 1, 32, 4, CACHE, 0, 0, 0},
     {"pipeline-split",  0,          PIPES,  4, 1,   8,    8,  1, 0,      0, 0, 0},
     {"pipeline-baked",  0,          PIPES,  16, 1,  1024, 32, 1, ALWAYS, 0, 0, 1},
     {"plain",           ~0u,        SERIAL, 1, 1,   1,    16, 2, 0,      0, 0, 0},
@@ -116,19 +123,28 @@ static struct clnorm_schedule fill(const struct row *row, const struct clnorm_pr
         .stream = row->stream == CACHE ? target->shared_cache : row->stream,
         .fetch = row->fetch,
         .baked = row->baked,
+        .fold = row->fold,
     };
     snprintf(s.name, sizeof s.name, "%s", row->name);
     s.tile = tile_of(row, problem, &s);
     return s;
 }
 
+static int has_fold(const struct clnorm_target *target, enum clnorm_fold fold)
+{
+    return fold == CLNORM_FOLD_SUBGROUP     ? target->sub_group > 0
+           : fold == CLNORM_FOLD_COLLECTIVE ? target->collectives > 0
+                                            : 1;
+}
+
 int clnorm_schedule_fits(const struct clnorm_schedule *schedule,
                          const struct clnorm_problem *problem, const struct clnorm_target *target)
 {
     const uint64_t record = 4 * clnorm_dtype_parameter_size(problem->dtype);
-    const int folds = schedule->walk == CLNORM_WALK_GROUP;
-    return schedule->group <= target->max_group &&
-           (!folds || schedule->group * record <= target->local_memory);
+    const int scratch =
+        schedule->walk == CLNORM_WALK_GROUP && schedule->fold != CLNORM_FOLD_COLLECTIVE;
+    return schedule->group <= target->max_group && has_fold(target, schedule->fold) &&
+           (!scratch || schedule->group * record <= target->local_memory);
 }
 
 /* Fills in the row's schedule; 1 when it is one of the target's kind that the problem can take. */
@@ -279,6 +295,8 @@ static enum clnorm_status check_groups(const struct clnorm_schedule *s,
     if (!is_power(s->tile) || s->tile > s->group)
         return clnorm__invalid(message, size,
                                "schedule: tile must be a power of two and at most group");
+    if (s->fold == CLNORM_FOLD_COLLECTIVE && s->tile != 1)
+        return clnorm__invalid(message, size, "schedule: the collective fold has tile 1");
     if (!first && s->lanes != 1)
         return clnorm__invalid(message, size,
                                "schedule: the group walk over channels last has 1 lane");
@@ -301,6 +319,10 @@ enum clnorm_status clnorm_schedule_check(const struct clnorm_schedule *s,
 {
     if (!s || (unsigned)s->walk >= CLNORM_WALK_COUNT)
         return clnorm__invalid(message, size, "schedule: walk is not of enum clnorm_walk");
+    if ((unsigned)s->fold >= CLNORM_FOLD_COUNT)
+        return clnorm__invalid(message, size, "schedule: fold is not of enum clnorm_fold");
+    if (s->fold != CLNORM_FOLD_TREE && s->walk != CLNORM_WALK_GROUP)
+        return clnorm__invalid(message, size, "schedule: only the group walk has a fold");
     if (!is_name(s->name))
         return clnorm__invalid(message, size,
                                "schedule: the name has up to 23 letters, digits, dots or dashes");

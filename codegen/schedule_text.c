@@ -7,10 +7,36 @@
 /* How a field of struct clnorm_schedule is kept and spelled. */
 enum spelling {
     WALK,     /* an enum clnorm_walk, by its name */
+    FOLD,     /* an enum clnorm_fold, likewise, left out where it is the tree */
     NUMBER,   /* a uint32_t */
     OPTIONAL, /* a uint32_t, left out where it is 0 */
     BYTES     /* a uint64_t; its largest value is `always` */
 };
+
+static const char *const walk_names[CLNORM_WALK_COUNT] = {
+    [CLNORM_WALK_SERIAL] = "serial",
+    [CLNORM_WALK_GROUP] = "group",
+    [CLNORM_WALK_PIPELINE] = "pipeline",
+    [CLNORM_WALK_DATAFLOW] = "dataflow",
+};
+
+static const char *const fold_names[CLNORM_FOLD_COUNT] = {
+    [CLNORM_FOLD_TREE] = "tree",
+    [CLNORM_FOLD_SUBGROUP] = "subgroup",
+    [CLNORM_FOLD_COLLECTIVE] = "collective",
+};
+
+/* By spelling: none of numbers. */
+static const struct names {
+    const char *const *name;
+    unsigned count;
+} names[] = {
+    [WALK] = {walk_names, CLNORM_WALK_COUNT},
+    [FOLD] = {fold_names, CLNORM_FOLD_COUNT},
+};
+_Static_assert(sizeof(enum clnorm_walk) == sizeof(uint32_t) &&
+                   sizeof(enum clnorm_fold) == sizeof(uint32_t),
+               "what is spelled by name is kept as a number is");
 
 /* The fields as the text orders them: a new number of struct clnorm_schedule is one line here. */
 static const struct field {
@@ -29,22 +55,17 @@ static const struct field {
     {"fetch", offsetof(struct clnorm_schedule, fetch), NUMBER},
     {"baked", offsetof(struct clnorm_schedule, baked), NUMBER},
     {"bound", offsetof(struct clnorm_schedule, bound), OPTIONAL},
+    {"fold", offsetof(struct clnorm_schedule, fold), FOLD},
 };
 enum { FIELD_COUNT = sizeof fields / sizeof *fields };
 _Static_assert(FIELD_COUNT <= 32, "the fields seen are bits of a uint32_t");
-
-static const char *const walk_names[CLNORM_WALK_COUNT] = {
-    [CLNORM_WALK_SERIAL] = "serial",
-    [CLNORM_WALK_GROUP] = "group",
-    [CLNORM_WALK_PIPELINE] = "pipeline",
-    [CLNORM_WALK_DATAFLOW] = "dataflow",
-};
 
 static const char nameless[] = "custom", always[] = "always";
 
 int clnorm_schedule_same(const struct clnorm_schedule *a, const struct clnorm_schedule *b)
 {
-    static const size_t sizes[] = {[WALK] = sizeof a->walk,
+    static const size_t sizes[] = {[WALK] = sizeof(uint32_t),
+                                   [FOLD] = sizeof(uint32_t),
                                    [NUMBER] = sizeof(uint32_t),
                                    [OPTIONAL] = sizeof(uint32_t),
                                    [BYTES] = sizeof(uint64_t)};
@@ -63,11 +84,13 @@ static void format_field(const struct clnorm_schedule *schedule, const struct fi
     const char *const at = (const char *)schedule + field->offset;
     uint32_t number;
     uint64_t bytes;
-    enum clnorm_walk walk;
+    const struct names *of;
     switch (field->spelling) {
     case WALK:
-        memcpy(&walk, at, sizeof walk);
-        snprintf(text, size, "%s", (unsigned)walk < CLNORM_WALK_COUNT ? walk_names[walk] : "none");
+    case FOLD:
+        memcpy(&number, at, sizeof number);
+        of = &names[field->spelling];
+        snprintf(text, size, "%s", number < of->count ? of->name[number] : "none");
         break;
     case NUMBER:
     case OPTIONAL:
@@ -84,6 +107,18 @@ static void format_field(const struct clnorm_schedule *schedule, const struct fi
     }
 }
 
+static int may_be_left_out(const struct field *field)
+{
+    return field->spelling == OPTIONAL || field->spelling == FOLD;
+}
+
+static int is_left_out(const struct clnorm_schedule *schedule, const struct field *field)
+{
+    uint32_t number;
+    memcpy(&number, (const char *)schedule + field->offset, sizeof number);
+    return may_be_left_out(field) && number == 0;
+}
+
 void clnorm_schedule_format(const struct clnorm_schedule *schedule,
                             char text[CLNORM_SCHEDULE_TEXT_SIZE])
 {
@@ -92,7 +127,7 @@ void clnorm_schedule_format(const struct clnorm_schedule *schedule,
     for (unsigned i = 0; i < FIELD_COUNT && used < CLNORM_SCHEDULE_TEXT_SIZE; i++) {
         char value[24];
         format_field(schedule, &fields[i], value, sizeof value);
-        if (fields[i].spelling == OPTIONAL && strcmp(value, "0") == 0)
+        if (is_left_out(schedule, &fields[i]))
             continue;
         used += snprintf(text + used, (size_t)(CLNORM_SCHEDULE_TEXT_SIZE - used), " %s=%s",
                          fields[i].name, value);
@@ -142,13 +177,13 @@ static int parse_number(struct word word, uint64_t limit, uint64_t *number)
     return word.length > 0;
 }
 
-static int parse_walk(struct word word, enum clnorm_walk *walk)
+static int parse_choice(struct word word, const struct names *of, uint64_t *number)
 {
     unsigned i = 0;
-    while (i < CLNORM_WALK_COUNT && !word_is(word, walk_names[i]))
+    while (i < of->count && !word_is(word, of->name[i]))
         i++;
-    *walk = (enum clnorm_walk)i;
-    return i < CLNORM_WALK_COUNT;
+    *number = i;
+    return i < of->count;
 }
 
 /* The value of a field, into the schedule; 0 when it is not one. */
@@ -156,17 +191,16 @@ static int parse_value(struct word word, const struct field *field,
                        struct clnorm_schedule *schedule)
 {
     char *const at = (char *)schedule + field->offset;
-    enum clnorm_walk walk;
     uint64_t number = UINT64_MAX;
     int good = 0;
     switch (field->spelling) {
     case WALK:
-        good = parse_walk(word, &walk);
-        memcpy(at, &walk, sizeof walk);
-        break;
+    case FOLD:
     case NUMBER:
     case OPTIONAL:
-        good = parse_number(word, UINT32_MAX, &number);
+        good = field->spelling == WALK || field->spelling == FOLD
+                   ? parse_choice(word, &names[field->spelling], &number)
+                   : parse_number(word, UINT32_MAX, &number);
         memcpy(at, &(uint32_t){(uint32_t)number}, sizeof(uint32_t));
         break;
     case BYTES:
@@ -227,7 +261,7 @@ enum clnorm_status clnorm_schedule_parse(const char *text, struct clnorm_schedul
     while (status == CLNORM_OK && (word = next_word(&text)).length > 0)
         status = parse_field(word, &parsed, &seen, message, size);
     for (unsigned i = 0; i < FIELD_COUNT && status == CLNORM_OK; i++)
-        if (fields[i].spelling != OPTIONAL && !(seen & UINT32_C(1) << i))
+        if (!may_be_left_out(&fields[i]) && !(seen & UINT32_C(1) << i))
             status = clnorm__invalid(message, size, "schedule: %s is missing", fields[i].name);
     if (status == CLNORM_OK)
         *schedule = parsed;

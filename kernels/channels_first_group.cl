@@ -6,9 +6,9 @@ typedef struct {
     ulong count, row, column, columns, row_step, column_step;
 } place;
 
-place place_start(const ulong rows, const ulong columns)
+place place_start(const uint item, const ulong rows, const ulong columns)
 {
-    const ulong item = get_local_id(0), width = max(columns, 1ul);
+    const ulong width = max(columns, 1ul);
     const place p = {
         rows * columns, item / width, item % width, width, GROUP / width, GROUP % width
     };
@@ -26,7 +26,11 @@ void place_next(place *p)
 }
 #if REDUCE
 
+#if SCRATCH
 void reduce_tile(const sources from, global real *parts, const extents e, local record *scratch)
+#else
+void reduce_tile(const sources from, global real *parts, const extents e)
+#endif
 {
     const ulong chan = get_group_id(0);
 #if LENGTHS
@@ -41,8 +45,12 @@ void reduce_tile(const sources from, global real *parts, const extents e, local 
     const ulong s_first = get_group_id(2) * e.spatial_step;
     const ulong s_last = min(s_first + e.spatial_step, e.spatial);
 #endif
+#if SUBGROUP
+    const uint item = group_item();
+#else
     const uint item = get_local_id(0);
-    place p = place_start(n_last - n_first, (s_last - s_first) / LANES);
+#endif
+    place p = place_start(item, n_last - n_first, (s_last - s_first) / LANES);
 #if LENGTHS
     const ulong start = (n_first * CHANNELS + chan) * e.spatial + s_first;
     tally t = tally_start(
@@ -71,10 +79,13 @@ void reduce_tile(const sources from, global real *parts, const extents e, local 
         place_next(&p);
     }
     tally_close(&t, open);
-    scratch[item] = tally_total(&t);
-    fold_group(scratch, item);
+#if SCRATCH
+    const record total = fold_group(scratch, item, tally_total(&t));
+#else
+    const record total = record_collect(tally_total(&t));
+#endif
     if (item == 0)
-        record_store(scratch[0], parts, part_index(), chan, 1);
+        record_store(total, parts, part_index(), chan, 1);
 }
 #endif
 #if MAP
@@ -86,9 +97,10 @@ void map_tile(const targets t, const extents e)
     const ulong n_last = min(n_first + e.batch_step, e.batch);
     const ulong s_first = get_group_id(2) * e.spatial_step;
     const ulong s_last = min(s_first + e.spatial_step, e.spatial);
-    place p = place_start(n_last - n_first, (s_last - s_first) / LANES);
+    const uint item = get_local_id(0);
+    place p = place_start(item, n_last - n_first, (s_last - s_first) / LANES);
     const constants k = constants_load(t, chan);
-    for (ulong i = get_local_id(0); i < p.count; i += GROUP) {
+    for (ulong i = item; i < p.count; i += GROUP) {
         const ulong row = (n_first + p.row) * CHANNELS + chan;
 #if LENGTHS
         if (s_first + p.column >= length_of(e, n_first + p.row))

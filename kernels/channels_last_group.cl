@@ -1,9 +1,17 @@
 
 // A work-group is TILE channels wide and GROUP / TILE rows deep; a work-item keeps to its channel.
 #if REDUCE
+#if SCRATCH
 void reduce_tile(const sources from, global real *parts, const extents e, local record *scratch)
+#else
+void reduce_tile(const sources from, global real *parts, const extents e)
+#endif
 {
+#if SUBGROUP
+    const uint item = group_item();
+#else
     const uint item = get_local_id(0);
+#endif
     const ulong chan = tile_first(e) + item % TILE;
     const ulong first = get_group_id(2) * e.rows_step;
     const ulong last = chan < CHANNELS ? min(first + e.rows_step, e.rows) : 0;
@@ -32,10 +40,13 @@ void reduce_tile(const sources from, global real *parts, const extents e, local 
         }
     }
     tally_close(&t, open);
-    scratch[item] = tally_total(&t);
-    fold_group(scratch, item);
+#if SCRATCH
+    const record total = fold_group(scratch, item, tally_total(&t));
+#else
+    const record total = record_collect(tally_total(&t));
+#endif
     if (item < TILE && chan < CHANNELS)
-        record_store(scratch[item], parts, get_group_id(2), chan, 1);
+        record_store(total, parts, get_group_id(2), chan, 1);
 }
 #endif
 #if MAP

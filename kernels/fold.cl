@@ -8,9 +8,11 @@ void fold(local record *scratch, const uint item, const uint distance)
         scratch[item] = record_merge(scratch[item], scratch[item + distance]);
 }
 
-// A straight line, so that every work-item meets the same barriers.
-void fold_group(local record *scratch, const uint item)
+// The record of each item below TILE is that of its channel. A straight line, so that every work-item
+// meets the same barriers.
+record fold_group(local record *scratch, const uint item, const record r)
 {
+    scratch[item] = r;
 #if FOLD_512
     fold(scratch, item, 512);
 #endif
@@ -41,4 +43,5 @@ void fold_group(local record *scratch, const uint item)
 #if FOLD_1
     fold(scratch, item, 1);
 #endif
+    return scratch[item];
 }

@@ -7,9 +7,17 @@ void fuse(
 #if MAP
     const targets t,
 #endif
+#if SCRATCH
     const extents e, local record *scratch)
+#else
+    const extents e)
+#endif
 {
+#if SCRATCH
     reduce_tile(from, parts, e, scratch);
+#else
+    reduce_tile(from, parts, e);
+#endif
     barrier(CLK_GLOBAL_MEM_FENCE);
     for (ulong chan = tile_first(e) + get_local_id(0); chan < tile_last(e); chan += GROUP)
         finish_channels(r, parts, 1, chan, 1);
@@ -48,7 +56,7 @@ void fuse(
 // One sub-batch after another, each while its values are near.
 void fuse_ghosts(
     const sources from, global real *parts, const results r, const targets t, const extents e,
-#if GROUP_WALK
+#if SCRATCH
     const ulong ghosts, local record *scratch)
 #else
     const ulong ghosts)
@@ -60,7 +68,7 @@ void fuse_ghosts(
     results result = r;
     for (ulong ghost = 0; ghost < ghosts; ghost++) {
         const extents one = ghost_extents(e, ghost);
-#if GROUP_WALK
+#if SCRATCH
         fuse(source, parts + ghost * SET, result, target, one, scratch);
 #else
         fuse(source, parts + ghost * SET, result, target, one);

@@ -7,7 +7,7 @@
 #endif
             e);
 #else
-#if GROUP_WALK
+#if SCRATCH
     local record scratch[GROUP];
 #endif
 #if GHOST
@@ -22,11 +22,11 @@
 #if GHOST
         e,
 #endif
-#if GHOST && GROUP_WALK
+#if GHOST && SCRATCH
         ghosts, scratch);
 #elif GHOST
         ghosts);
-#elif GROUP_WALK
+#elif SCRATCH
         e, scratch);
 #else
         e);

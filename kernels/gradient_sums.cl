@@ -35,6 +35,26 @@ record record_merge(const record a, const record b)
     const record both = {a.sum + b.sum, a.dot + b.dot};
     return both;
 }
+#if SUBGROUP && REDUCE
+
+// That of the item `distance` away.
+record record_shuffle(const record r, const uint distance)
+{
+    record other;
+    other.sum = sub_group_shuffle_xor(r.sum, distance);
+    other.dot = sub_group_shuffle_xor(r.dot, distance);
+    return other;
+}
+#endif
+#if COLLECTIVE && REDUCE
+
+// The sums of all items of a group.
+record record_collect(const record r)
+{
+    const record all = {work_group_reduce_add(r.sum), work_group_reduce_add(r.dot)};
+    return all;
+}
+#endif
 #if REDUCE
 
 typedef struct {

@@ -52,6 +52,35 @@ record record_merge(const record a, const record b)
                              : a.m2 + (b.m2 + delta * (step * a.count));
     return both;
 }
+#if SUBGROUP && REDUCE
+
+// That of the item `distance` away.
+record record_shuffle(const record r, const uint distance)
+{
+    record other;
+    other.count = sub_group_shuffle_xor(r.count, distance);
+    other.mean = sub_group_shuffle_xor(r.mean, distance);
+    other.rest = sub_group_shuffle_xor(r.rest, distance);
+    other.m2 = sub_group_shuffle_xor(r.m2, distance);
+    return other;
+}
+#endif
+#if COLLECTIVE && REDUCE
+
+// The moments of all items of a group: their means as distances from that of the first, which at
+// least began with a value if any item has one.
+record record_collect(const record r)
+{
+    const wide base = work_group_broadcast(r.mean, 0), count = work_group_reduce_add(r.count);
+    const wide distance = (r.mean - base) + r.rest;
+    const wide moment = r.count > 0 ? r.count * distance : 0;
+    const wide step = work_group_reduce_add(moment) / max(count, (wide)1);
+    const wide off = r.count > 0 ? distance - step : 0;
+    record all = {count, base + step, 0, work_group_reduce_add(r.m2 + r.count * (off * off))};
+    all.rest = lost(base, step, all.mean);
+    return all;
+}
+#endif
 #if REDUCE
 
 typedef struct {

@@ -1,4 +1,6 @@
-#if GROUP_WALK && REDUCE
+#if SUBGROUP && REDUCE
+#include "fold_subgroup.cl"
+#elif SCRATCH && REDUCE
 #include "fold.cl"
 #endif
 #if PIPELINE

@@ -3,6 +3,37 @@
 #include <float.h>
 #include <inttypes.h>
 
+enum clnorm_status clnorm__schedule_taken(struct clnorm_context *context,
+                                          const struct clnorm_problem *problem,
+                                          const struct clnorm_schedule *schedule)
+{
+    char message[256];
+    if (clnorm_schedule_check(schedule, problem, message, sizeof message) != CLNORM_OK)
+        return clnorm__fail(context, CLNORM_INVALID_ARGUMENT, "%s", message);
+    if (schedule->walk == CLNORM_WALK_DATAFLOW)
+        return clnorm__fail(context, CLNORM_UNSUPPORTED,
+                            "schedule: plans do not run the dataflow walk, whose kernels wait for "
+                            "each other; launch them yourself, each on a queue of its own");
+    const struct clnorm_device *const device = &context->device;
+    const struct clnorm_target *const target = &device->target;
+    if (clnorm_schedule_fits(schedule, problem, target))
+        return CLNORM_OK;
+    if (schedule->fold == CLNORM_FOLD_SUBGROUP && target->sub_group == 0)
+        return clnorm__fail(context, CLNORM_UNSUPPORTED,
+                            "schedule: %s has no sub-groups with shuffles "
+                            "(cl_khr_subgroup_shuffle): use fold=tree",
+                            device->device_name);
+    if (schedule->fold == CLNORM_FOLD_COLLECTIVE && !target->collectives)
+        return clnorm__fail(context, CLNORM_UNSUPPORTED,
+                            "schedule: %s has no work-group collective functions: use fold=tree",
+                            device->device_name);
+    return clnorm__fail(context, CLNORM_UNSUPPORTED,
+                        "schedule: group %u is too large for %s: it takes %u work-items and has "
+                        "%llu bytes of local memory",
+                        (unsigned)schedule->group, device->device_name, (unsigned)target->max_group,
+                        (unsigned long long)target->local_memory);
+}
+
 static int in_range(double value, double low, double high)
 {
     return value >= low && value <= high; /* false for NaN */

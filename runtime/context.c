@@ -115,11 +115,17 @@ static struct clnorm_target target_as(enum clnorm_kind kind, const struct clnorm
     return target;
 }
 
+static void append(char *options, size_t size, const char *option)
+{
+    const size_t length = strlen(options);
+    snprintf(options + length, size - length, "%s%s", length > 0 ? " " : "", option);
+}
+
+/* Whatever the version of OpenCL C. */
 static void add_option(struct clnorm_context *context, const char *option)
 {
-    const size_t length = strlen(context->build_options);
-    snprintf(context->build_options + length, sizeof context->build_options - length, "%s%s",
-             length > 0 ? " " : "", option);
+    append(context->build_options, sizeof context->build_options, option);
+    append(context->newer_options, sizeof context->newer_options, option);
 }
 
 /* The facts beyond struct clnorm_device that programs depend on. */
@@ -134,7 +140,10 @@ static enum clnorm_status read_build_facts(struct clnorm_context *context,
     snprintf(context->address_bits, sizeof context->address_bits, "%u", (unsigned)bits);
     clnorm__facts_text(&facts, CL_DEVICE_OPENCL_C_VERSION, context->opencl_c_version,
                        sizeof context->opencl_c_version);
-    add_option(context, "-cl-std=CL1.2");
+    const int third = clnorm__facts_version(context->device.version) >= 300;
+    append(context->build_options, sizeof context->build_options, "-cl-std=CL1.2");
+    append(context->newer_options, sizeof context->newer_options,
+           third ? "-cl-std=CL3.0" : "-cl-std=CL2.0");
     if (single & CL_FP_CORRECTLY_ROUNDED_DIVIDE_SQRT)
         add_option(context, "-cl-fp32-correctly-rounded-divide-sqrt");
     return facts.code == CL_SUCCESS ? CLNORM_OK : refuse_call(report, facts.code, facts.call);
@@ -152,6 +161,12 @@ static enum clnorm_kind apply_quirks(struct clnorm_context *context)
             kind = row->kind;
     }
     return kind;
+}
+
+const char *clnorm__context_options(const struct clnorm_context *context,
+                                    const struct clnorm_schedule *schedule)
+{
+    return schedule->fold == CLNORM_FOLD_TREE ? context->build_options : context->newer_options;
 }
 
 void clnorm__context_facts(const struct clnorm_context *context,

@@ -20,6 +20,7 @@ struct clnorm_context {
     struct clnorm_device device;
     char device_vendor_id[16], opencl_c_version[128], address_bits[8];
     char build_options[128];
+    char newer_options[128]; /* of texts that need more than OpenCL C 1.2 */
     cl_context opencl;
     cl_command_queue queue;      /* the caller's to use */
     cl_command_queue warm_queue; /* for first runs of kernels only */
@@ -78,7 +79,12 @@ enum clnorm_status clnorm__check_process(struct clnorm_context *context);
 
 /* ---- context.c ---- */
 
-/* What programs depend on, as fields of a key; PROBLEM and SOURCE are left alone. */
+/* What the compiler is told for a program under the schedule. */
+const char *clnorm__context_options(const struct clnorm_context *context,
+                                    const struct clnorm_schedule *schedule);
+
+/* What programs depend on, as fields of a key; PROBLEM and SOURCE are left alone. OPTIONS are those
+ * of texts in OpenCL C 1.2. */
 void clnorm__context_facts(const struct clnorm_context *context,
                            const char *field[CLNORM__KEY_FIELD_COUNT]);
 

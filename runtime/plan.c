@@ -1,30 +1,9 @@
+#include "checks.h"
 #include "options.h"
 #include "plan.h"
 
 #include <stddef.h>
 #include <stdlib.h>
-
-/* A schedule of the caller's that is right, and that the device takes. */
-static enum clnorm_status check_schedule(struct clnorm_context *context,
-                                         const struct clnorm_problem *problem,
-                                         const struct clnorm_schedule *schedule)
-{
-    char message[256];
-    if (clnorm_schedule_check(schedule, problem, message, sizeof message) != CLNORM_OK)
-        return clnorm__fail(context, CLNORM_INVALID_ARGUMENT, "%s", message);
-    if (schedule->walk == CLNORM_WALK_DATAFLOW)
-        return clnorm__fail(context, CLNORM_UNSUPPORTED,
-                            "schedule: plans do not run the dataflow walk, whose kernels wait for "
-                            "each other; launch them yourself, each on a queue of its own");
-    const struct clnorm_target *const target = &context->device.target;
-    if (!clnorm_schedule_fits(schedule, problem, target))
-        return clnorm__fail(context, CLNORM_UNSUPPORTED,
-                            "schedule: group %u is too large for %s: it takes %u work-items and "
-                            "has %llu bytes of local memory",
-                            (unsigned)schedule->group, context->device.device_name,
-                            (unsigned)target->max_group, (unsigned long long)target->local_memory);
-    return CLNORM_OK;
-}
 
 /* What a plan is made of: the problem and schedule of its program. */
 struct choice {
@@ -44,7 +23,7 @@ static enum clnorm_status choose(struct clnorm_context *context,
         choice->schedule = *options->schedule;
         if (options->schedule->bound > 0) /* one program for all that the bound holds */
             choice->problem.channels = (int64_t)options->schedule->bound;
-        return check_schedule(context, problem, options->schedule);
+        return clnorm__schedule_taken(context, problem, options->schedule);
     }
     const struct clnorm__manifest_program *const held =
         options->program ? NULL : clnorm__bundle_find(context->bundle, problem, NULL);

@@ -51,13 +51,13 @@ static enum clnorm_status build_from_source(struct clnorm_context *context,
     if (!context->device.compiler)
         return clnorm__bundle_lacks(context, &p->problem, &p->schedule);
     const char *const text = p->source.text;
+    const char *const options = clnorm__context_options(context, &p->schedule);
     cl_int code;
     p->opencl = clCreateProgramWithSource(context->opencl, 1, (const char *[]){text},
                                           &p->source.length, &code);
     if (code != CL_SUCCESS)
         return clnorm__fail_call(context, code, "clCreateProgramWithSource");
-    code =
-        clBuildProgram(p->opencl, 1, &context->device.device, context->build_options, NULL, NULL);
+    code = clBuildProgram(p->opencl, 1, &context->device.device, options, NULL, NULL);
     return code == CL_SUCCESS ? CLNORM_OK : fail_build(context, p, code);
 }
 
@@ -73,6 +73,7 @@ static int make_key(struct clnorm_context *context, const struct clnorm__program
         [CLNORM__KEY_SOURCE] = p->source.text,
     };
     clnorm__context_facts(context, field);
+    field[CLNORM__KEY_OPTIONS] = clnorm__context_options(context, &p->schedule);
     return clnorm__key_build(field, key);
 }
 
@@ -89,8 +90,9 @@ static enum clnorm_status load_stored(struct clnorm_context *context, struct cln
     if (!clnorm__store_load(context->store, key, &payload, &size))
         return CLNORM_OK;
     const char *call;
-    const int taken = clnorm__binary_load(context, payload, size, context->build_options,
-                                          &p->opencl, &call) == CL_SUCCESS;
+    const char *const options = clnorm__context_options(context, &p->schedule);
+    const int taken =
+        clnorm__binary_load(context, payload, size, options, &p->opencl, &call) == CL_SUCCESS;
     free(payload);
     struct clnorm__attempt attempt;
     clnorm__attempt_open(context, &attempt);

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "context.h"
+#include "checks.h"
 
 struct entry {
     struct clnorm_problem problem;
@@ -227,17 +227,14 @@ enum clnorm_status clnorm_tuning_set(struct clnorm_context *context,
                                      const struct clnorm_problem *problem,
                                      const struct clnorm_schedule *schedule, double seconds)
 {
-    char message[256];
     if (!context)
         return CLNORM_INVALID_ARGUMENT;
-    const enum clnorm_status status = check_call(context, problem);
+    enum clnorm_status status = check_call(context, problem);
     if (status != CLNORM_OK)
         return status;
-    if (clnorm_schedule_check(schedule, problem, message, sizeof message) != CLNORM_OK)
-        return clnorm__fail(context, CLNORM_INVALID_ARGUMENT, "%s", message);
-    if (!clnorm_schedule_fits(schedule, problem, &context->device.target))
-        return clnorm__fail(context, CLNORM_UNSUPPORTED, "schedule: group %u is too large for %s",
-                            (unsigned)schedule->group, context->device.device_name);
+    status = clnorm__schedule_taken(context, problem, schedule);
+    if (status != CLNORM_OK)
+        return status;
     if (!(seconds >= 0 && seconds < 1e9))
         return clnorm__fail(context, CLNORM_INVALID_ARGUMENT,
                             "seconds must be the time of a run, 0 to 1e9");

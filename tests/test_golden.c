@@ -17,7 +17,7 @@
 static const struct golden {
     const char *file, *problem;
     enum clnorm_kind kind;
-    enum { PLAIN, BOUNDED, DATAFLOW } form; /* for FPGAs */
+    enum { PLAIN, BOUNDED, DATAFLOW, SUBGROUP, COLLECTIVE } form;
 } goldens[] = {
     {"forward_nchw_cpu", "forward nchw f32 ?x64x? +scale +shift", CLNORM_KIND_CPU, PLAIN},
     {"forward_nchw_gpu", "forward nchw f32 ?x64x? +scale +shift +running", CLNORM_KIND_GPU, PLAIN},
@@ -52,6 +52,9 @@ static const struct golden {
      PLAIN},
     {"infer_lengths_nhwc_cpu", "infer nhwc f32 ?x64x? +lengths", CLNORM_KIND_CPU, PLAIN},
     {"update_adam_gpu", "update nchw f32 ?x64x? +scale +shift +adam", CLNORM_KIND_GPU, PLAIN},
+    {"moments_nchw_gpu_subgroup", "moments nchw f32 ?x64x?", CLNORM_KIND_GPU, SUBGROUP},
+    {"backward_sums_nchw_gpu_collective", "backward-sums nchw f32 ?x64x?", CLNORM_KIND_GPU,
+     COLLECTIVE},
 };
 enum { GOLDEN_COUNT = sizeof goldens / sizeof *goldens };
 
@@ -69,6 +72,10 @@ static struct clnorm_source emit(const struct golden *golden)
         schedule.bound = (uint32_t)problem.channels;
     if (parsed && golden->form == DATAFLOW)
         schedule.walk = CLNORM_WALK_DATAFLOW;
+    if (parsed && golden->form == SUBGROUP)
+        schedule.fold = CLNORM_FOLD_SUBGROUP;
+    if (parsed && golden->form == COLLECTIVE)
+        schedule.fold = CLNORM_FOLD_COLLECTIVE;
     if (!parsed ||
         clnorm_source_emit(&problem, &schedule, &source, message, sizeof message) != CLNORM_OK) {
         fprintf(stderr, "test_golden: %s: %s\n", golden->problem, message);
@@ -192,18 +199,20 @@ static void test_form(void **unused)
     }
 }
 
-/* The kernels that fpga.md shows are those of a golden file. */
-static void test_page(void **unused)
+/* The kernels that a page shows are those of a golden file. */
+static void check_page(const char *name, const char *file)
 {
-    (void)unused;
-    static char page[65536];
+    static char page[65536], path[4096];
     static const char opening[] = "```opencl\n", closing[] = "```\n";
-    FILE *const file = fopen(PAGE, "r");
-    assert_non_null(file);
-    assert_in_range(fread(page, 1, sizeof page - 1, file), 1, sizeof page - 2);
-    fclose(file);
+    snprintf(path, sizeof path, "%s/%s", PAGES, name);
+    FILE *const stream = fopen(path, "r");
+    assert_non_null(stream);
+    const size_t length = fread(page, 1, sizeof page - 1, stream);
+    assert_in_range(length, 1, sizeof page - 2);
+    page[length] = 0;
+    fclose(stream);
     unsigned shown = 0, i = 0;
-    while (strcmp(goldens[i].file, "forward_nhwc_fpga") != 0)
+    while (strcmp(goldens[i].file, file) != 0)
         i++;
     struct clnorm_source source = emit(&goldens[i]);
     for (char *at = page; (at = strstr(at, opening)) != NULL; shown++) {
@@ -211,11 +220,18 @@ static void test_page(void **unused)
         assert_non_null(end);
         *end = 0;
         if (!strstr(source.text, at))
-            fail_msg("fpga.md shows what is not emitted now:\n%s", at);
+            fail_msg("%s shows what is not emitted now:\n%s", name, at);
         at = end + 1;
     }
     assert_true(shown > 0);
     clnorm_source_free(&source);
+}
+
+static void test_pages(void **unused)
+{
+    (void)unused;
+    check_page("fpga.md", "forward_nhwc_fpga");
+    check_page("gpu.md", "moments_nchw_gpu_subgroup");
 }
 
 int main(int count, char **arguments)
@@ -226,7 +242,7 @@ int main(int count, char **arguments)
         cmocka_unit_test(test_files),
         cmocka_unit_test(test_comma_locale),
         cmocka_unit_test(test_form),
-        cmocka_unit_test(test_page),
+        cmocka_unit_test(test_pages),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

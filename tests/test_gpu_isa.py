@@ -23,7 +23,8 @@ import tempfile
 CLANG = os.environ.get("CLANG", "clang-15")
 LIBCLC = os.environ.get("LIBCLC", "/usr/lib/clc")  # of clang's version: OpenCL's built-in functions as bitcode
 PTXAS = os.environ.get("PTXAS") or shutil.which("ptxas") or "/usr/local/cuda/bin/ptxas"
-COMMON = ["-x", "cl", "-cl-std=CL1.2", "-O2", "-nogpulib", "-Wall", "-Wextra", "-Wno-unused-parameter", "-Werror"]
+COMMON = ["-x", "cl", "-O2", "-nogpulib", "-Wall", "-Wextra", "-Wno-unused-parameter", "-Werror"]
+GROUPS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "gpu_groups.h")  # sub-groups, collective functions
 JOBS = 2
 
 # LLVM's own options. Only kernels are called from outside, and all functions go inline: clang has to be told. Arrays
@@ -33,10 +34,12 @@ BACKEND = {
                "-disable-promote-alloca-to-lds"],
     "nvptx64": ["-inline-threshold=1000000"],
 }
+# Shuffles came with version 6.0 of PTX, which sm_70 needs anyway.
+FEATURES = {"amdgcn": [], "nvptx64": ["-Xclang", "-target-feature", "-Xclang", "+ptx60"]}
 PROCESSORS = {"amdgcn": ["gfx906", "gfx90a", "gfx1030"], "nvptx64": ["sm_70"], "spir64": [""]}
 ASSEMBLED = ["sm_70", "sm_75", "sm_80", "sm_90"]  # the first two that ptxas knows, and the last
 
-Text = collections.namedtuple("Text", "path operation layout dtype dims flags row kernels")
+Text = collections.namedtuple("Text", "path operation layout dtype dims flags row fold kernels")
 Use = collections.namedtuple("Use", "processor text kernel registers scalars local private spills")
 
 
@@ -48,7 +51,8 @@ def read_text(path):
         _, problem, schedule, body = file.read().split("\n", 3)
     _, operation, layout, dtype, dims, *flags = problem.split()
     row = schedule.split()[1].rstrip(":")
-    return Text(path, operation, layout, dtype, dims, frozenset(flags), row, body.count("\nkernel ")), body
+    fold = re.search(r" fold=(\w+)|$", schedule)[1] or "tree"
+    return Text(path, operation, layout, dtype, dims, frozenset(flags), row, fold, body.count("\nkernel ")), body
 
 
 def distinct_texts(folder):
@@ -87,11 +91,18 @@ def run(command):
     return done.stdout
 
 
+def language_of(text):
+    """OpenCL C 1.2 unless the fold needs more."""
+    return ["-cl-std=CL1.2"] if text.fold == "tree" else ["-cl-std=CL3.0", "-include", GROUPS]
+
+
 def assembly_of(text, target, processor, library):
     """What clang makes of a text."""
-    backend = [word for option in BACKEND[target.split("-", 1)[0]] for word in ("-mllvm", option)]
+    machine = target.split("-", 1)[0]
+    backend = [word for option in BACKEND[machine] for word in ("-mllvm", option)] + FEATURES[machine]
     bitcode = ["-Wno-linker-warnings", "-Xclang", "-mlink-builtin-bitcode", "-Xclang", os.path.join(LIBCLC, library)]
-    return run([CLANG, *COMMON, "-target", target, processor, *backend, *bitcode, "-S", "-o", "-", text.path])
+    return run([CLANG, *COMMON, *language_of(text), "-target", target, processor, *backend, *bitcode, "-S", "-o", "-",
+                text.path])
 
 
 def use_amdgcn(processor, text):
@@ -146,7 +157,7 @@ def use_nvptx64(processor, text):
 
 def use_spir64(_, text):
     """Intermediate code, which has no registers yet."""
-    run([CLANG, *COMMON, "-target", "spir64", "-emit-llvm", "-c", "-o", text.path + ".bc", text.path])
+    run([CLANG, *COMMON, *language_of(text), "-target", "spir64", "-emit-llvm", "-c", "-o", text.path + ".bc", text.path])
     return []
 
 
@@ -218,6 +229,18 @@ def print_table(uses):
         print(f"| {operation} | {kernel} | {' | '.join(cells)} | {local} | {sum(use.spills for use in of)} |")
 
 
+def print_folds(uses):
+    """A line for each fold: the most registers of kernels that reduce, f32 with all flags."""
+    processors = sorted({use.processor for use in uses}, key=lambda name: (name[0], len(name), name))
+    print(f"| row | {' | '.join(processors)} | local memory |")
+    print("|---" * (len(processors) + 2) + "|")
+    for row in ("gpu", "subgroup", "collective"):
+        of = [use for use in uses if use.text.row == row and use.text.dtype == "f32" and use.local > 0
+              or use.text.row == row == "collective" and use.kernel in ("reduce", "fused")]
+        cells = [str(most(use.registers for use in of if use.processor == name)) for name in processors]
+        print(f"| {row} | {' | '.join(cells)} | {most(use.local for use in of)} |")
+
+
 def what_is_missing(targets):
     """Why nothing can be checked, or None."""
     if not shutil.which(CLANG):
@@ -258,6 +281,7 @@ def main():
         print_summary(uses)
     if arguments.table:
         print_table(uses)
+        print_folds(uses)
     if failures or not texts:
         return 1
     if "nvptx64" in targets and not assemblers():

@@ -313,6 +313,35 @@ static void test_refuses_foreign_objects(void **state)
     clReleaseContext(other);
 }
 
+/* Folds beyond OpenCL C 1.2 make plans where the device has them, and are refused by name elsewhere. */
+static void test_folds(void **state)
+{
+    struct app *const app = *state;
+    const struct clnorm_target *const target = &clnorm_context_device(app->context)->target;
+    const struct {
+        enum clnorm_fold fold;
+        int there;
+        const char *says;
+    } folds[] = {{CLNORM_FOLD_TREE, 1, ""},
+                 {CLNORM_FOLD_SUBGROUP, target->sub_group > 0, "no sub-groups"},
+                 {CLNORM_FOLD_COLLECTIVE, target->collectives > 0, "no work-group collective"}};
+    const struct clnorm_problem p = problem_of("backward-sums nchw f32 ?x6x?");
+    struct clnorm_schedule s = {
+        .walk = CLNORM_WALK_GROUP, .lanes = 1, .group = 64, .tile = 1, .block = 32, .parts = 4};
+    const struct clnorm_plan_options options = {.size = sizeof options, .schedule = &s};
+    for (size_t i = 0; i < sizeof folds / sizeof *folds; i++) {
+        char text[512] = "";
+        struct clnorm_plan *plan = NULL;
+        s.fold = folds[i].fold;
+        const enum clnorm_status status = clnorm_plan_create(app->context, &p, &options, &plan);
+        assert_int_equal(status, folds[i].there ? CLNORM_OK : CLNORM_UNSUPPORTED);
+        if (status != CLNORM_OK)
+            clnorm_context_error(app->context, text, sizeof text);
+        assert_true(folds[i].there || strstr(text, folds[i].says));
+        clnorm_plan_release(plan);
+    }
+}
+
 static void test_refuses_bad_plans_and_contexts(void **state)
 {
     struct app *const app = *state;
@@ -563,6 +592,7 @@ int main(void)
         cmocka_unit_test(test_refuses_bad_arguments),
         cmocka_unit_test(test_refuses_foreign_objects),
         cmocka_unit_test(test_refuses_bad_plans_and_contexts),
+        cmocka_unit_test(test_folds),
         cmocka_unit_test(test_threads_share_a_context),
         cmocka_unit_test(test_pool),
         cmocka_unit_test(test_plans_wait_for_nobody),

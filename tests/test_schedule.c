@@ -55,6 +55,8 @@ static void test_refuse(void **unused)
         {offsetof(struct clnorm_schedule, fetch), 2},
         {offsetof(struct clnorm_schedule, baked), 1},
         {offsetof(struct clnorm_schedule, walk), 4},
+        {offsetof(struct clnorm_schedule, fold), CLNORM_FOLD_SUBGROUP},
+        {offsetof(struct clnorm_schedule, fold), CLNORM_FOLD_COUNT},
     };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         s = good;
@@ -86,6 +88,12 @@ static void test_refuse_walk(void **unused)
         {"nchw f32 ?x64x?", "group lanes=1 group=4 tile=2 stream=0 fetch=0 parts=4",
          CLNORM_INVALID_ARGUMENT},
         {"nhwc f32 ?x64x?", "group lanes=1 group=4 tile=2 stream=0 fetch=0 parts=4", CLNORM_OK},
+        {"nhwc f32 ?x64x?", "group fold=subgroup lanes=1 group=4 tile=2 stream=0 fetch=0 parts=4",
+         CLNORM_OK},
+        {"nhwc f32 ?x64x?", "group fold=collective lanes=1 group=4 tile=2 stream=0 fetch=0 parts=4",
+         CLNORM_INVALID_ARGUMENT},
+        {"nhwc f32 ?x64x?", "group fold=collective lanes=1 group=4 tile=1 stream=0 fetch=0 parts=4",
+         CLNORM_OK},
         {"nchw f32 ?x8x?", "pipeline lanes=8 group=1 tile=12 stream=0 fetch=0 parts=1", CLNORM_OK},
         {"nchw f32 ?x7x?", "pipeline lanes=8 group=1 tile=12 stream=0 fetch=0 parts=1",
          CLNORM_INVALID_ARGUMENT},
@@ -112,6 +120,35 @@ static void test_refuse_walk(void **unused)
         assert_int_equal(clnorm_schedule_parse(text, &s, NULL, 0), CLNORM_OK);
         if (clnorm_schedule_check(&s, &p, message, sizeof message) != rows[i].status)
             fail_msg("%s, %s: %s", problem, text, message);
+    }
+}
+
+/* Folds beyond OpenCL C 1.2 are chosen for, and fit, targets that have them. */
+static void test_folds(void **unused)
+{
+    (void)unused;
+    static const struct {
+        uint32_t sub_group, collectives;
+    } targets[] = {{0, 0}, {16, 0}, {0, 1}, {16, 1}};
+    struct clnorm_problem p;
+    assert_int_equal(clnorm_problem_parse("forward nchw f32 4x64x16", &p, NULL, 0), CLNORM_OK);
+    for (size_t i = 0; i < sizeof targets / sizeof *targets; i++) {
+        struct clnorm_target target = clnorm_target_default(CLNORM_KIND_GPU);
+        target.sub_group = targets[i].sub_group;
+        target.collectives = targets[i].collectives;
+        struct clnorm_schedule s;
+        unsigned seen[CLNORM_FOLD_COUNT] = {0};
+        for (unsigned index = 0; clnorm_schedule_choose(&p, &target, index, &s); index++)
+            seen[s.fold]++;
+        assert_true(seen[CLNORM_FOLD_TREE] > 0);
+        assert_int_equal(seen[CLNORM_FOLD_SUBGROUP] > 0, target.sub_group > 0);
+        assert_int_equal(seen[CLNORM_FOLD_COLLECTIVE] > 0, target.collectives);
+        for (int fold = 0; fold < CLNORM_FOLD_COUNT; fold++) {
+            clnorm_schedule_choose(&p, &target, 0, &s);
+            s.fold = (enum clnorm_fold)fold;
+            assert_int_equal(clnorm_schedule_check(&s, &p, NULL, 0), CLNORM_OK);
+            assert_int_equal(clnorm_schedule_fits(&s, &p, &target), seen[fold] > 0);
+        }
     }
 }
 
@@ -271,6 +308,7 @@ static void test_random_text(void **unused)
             ((unsigned char *)&s)[i] = round == 0 ? 0xff : (unsigned char)(state >> 56);
         }
         s.walk = (enum clnorm_walk)(round % CLNORM_WALK_COUNT);
+        s.fold = (enum clnorm_fold)(round % CLNORM_FOLD_COUNT);
         snprintf(s.name, sizeof s.name, "%s", names[round / 2 % 4]);
         if (round % 3 == 1)
             s.resident = UINT64_MAX;
@@ -326,6 +364,8 @@ static void test_bad_text(void **unused)
         {"walk=serial", "walk=spiral", "walk cannot be 'spiral'"},
         {"walk=serial", "walk=", "walk cannot be ''"},
         {"walk=serial", "", "walk is missing"},
+        {"lanes=4", "lanes=4 fold=serial", "fold cannot be 'serial'"},
+        {"lanes=4", "lanes=4 fold=tree fold=tree", "fold is given twice"},
         {"lanes=4", "lanes=", "lanes cannot be ''"},
         {"lanes=4", "lanes=4x", "lanes cannot be '4x'"},
         {"lanes=4", "lanes=-4", "lanes cannot be '-4'"},
@@ -365,7 +405,7 @@ static void test_edited_text(void **unused)
     (void)unused;
     char text[2 * CLNORM_SCHEDULE_TEXT_SIZE];
     struct clnorm_schedule s;
-    replaced(text, "walk=serial lanes=4", "lanes=8 \t walk=group");
+    replaced(text, "walk=serial lanes=4", "lanes=8 \t fold=tree walk=group");
     assert_int_equal(clnorm_schedule_parse(text, &s, NULL, 0), CLNORM_OK);
     assert_int_equal(s.walk, CLNORM_WALK_GROUP);
     assert_int_equal(s.lanes, 8);
@@ -483,6 +523,7 @@ int main(void)
         cmocka_unit_test(test_same),        cmocka_unit_test(test_bad_text),
         cmocka_unit_test(test_edited_text), cmocka_unit_test(test_class),
         cmocka_unit_test(test_classes),     cmocka_unit_test(test_slots),
+        cmocka_unit_test(test_folds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

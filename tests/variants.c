@@ -10,7 +10,8 @@ static int visit_schedules(struct variant *v, int all, int (*visit)(void *, cons
 {
     const int kinds = all ? CLNORM_KIND_COUNT : CLNORM_KIND_FPGA;
     for (int kind = CLNORM_KIND_CPU; kind < kinds; kind++) {
-        const struct clnorm_target target = clnorm_target_default((enum clnorm_kind)kind);
+        struct clnorm_target target = clnorm_target_default((enum clnorm_kind)kind);
+        target.sub_group = target.collectives = 1;
         v->kind = (enum clnorm_kind)kind;
         for (unsigned i = 0; clnorm_schedule_choose(&v->problem, &target, i, &v->schedule); i++) {
             int ended = visit(user, v);
@@ -99,8 +100,9 @@ static int fits_any_extents(const struct variant *v)
 static int visit_gpu_schedules(struct variant *v, int all,
                                int (*visit)(void *, const struct variant *), void *user)
 {
-    const struct clnorm_target target = clnorm_target_default(CLNORM_KIND_GPU);
+    struct clnorm_target target = clnorm_target_default(CLNORM_KIND_GPU);
     int ended = 0;
+    target.sub_group = target.collectives = 1;
     for (unsigned i = 0;
          !ended && (all || i == 0) && clnorm_schedule_choose(&v->problem, &target, i, &v->schedule);
          i++)

@@ -49,6 +49,9 @@ static void add(struct candidates *candidates, const struct clnorm_schedule *sch
         clnorm_schedule_check(schedule, problem, NULL, 0) != CLNORM_OK ||
         !clnorm_schedule_fits(schedule, problem, &candidates->target))
         return;
+    /* Plans give the same bits each run, whatever tuning found. */
+    if (schedule->fold == CLNORM_FOLD_COLLECTIVE)
+        return;
     const uint64_t fingerprint = fingerprint_of(problem, schedule);
     for (size_t i = 0; i < candidates->count; i++)
         if (candidates->items[i].fingerprint == fingerprint)
@@ -97,6 +100,8 @@ static const struct variation {
     NUMBER(stream, SET, 0),
     NUMBER(baked, SET, 1),
     NUMBER(baked, SET, 0),
+    NUMBER(fold, SET, CLNORM_FOLD_SUBGROUP),
+    NUMBER(fold, SET, CLNORM_FOLD_TREE),
     NUMBER(lanes, TIMES, 2),
     NUMBER(lanes, DIVIDED_BY, 2),
     NUMBER(parts, TIMES, 2),

@@ -208,6 +208,18 @@ enum clnorm_walk {
     CLNORM_WALK_COUNT
 };
 
+/*
+ * How the group walk makes one record a channel of its work-items' records. All but the tree need
+ * more than OpenCL C 1.2 of the compiler: -cl-std=CL2.0 or CL3.0.
+ */
+enum clnorm_fold {
+    CLNORM_FOLD_TREE,     /* in local memory, half of the items a step; the serial walk has this */
+    CLNORM_FOLD_SUBGROUP, /* by shuffles within sub-groups, then in local memory: a tree, too */
+    CLNORM_FOLD_COLLECTIVE, /* by work_group_reduce_add, for tile 1. OpenCL leaves open in which order
+                               that adds, run by run: only the device can promise the same bits */
+    CLNORM_FOLD_COUNT
+};
+
 struct clnorm_schedule {
     char name[24]; /* the row of the schedule table it came from; "": the caller's own */
     enum clnorm_walk walk;
@@ -227,6 +239,7 @@ struct clnorm_schedule {
     uint32_t bound; /* pipeline walk, operations on whole tensors in one launch, no optimiser: the
                        channel count is an argument of the kernels, from `lanes` up to this, so that
                        one text serves problems that differ in it; 0: it is a constant in the text */
+    enum clnorm_fold fold;
 };
 
 /*
@@ -240,7 +253,7 @@ CLNORM_API int clnorm_schedule_choose(const struct clnorm_problem *problem,
 
 /*
  * One line with all numbers: "gpu: walk=group lanes=1 group=256 ...". resident is a number of bytes
- * or `always`, and a schedule without a name is called `custom`; a bound of 0 is left out. Longest
+ * or `always`, and a schedule without a name is called `custom`; a bound of 0 and the fold tree are left out. Longest
  * text, zero included.
  */
 #define CLNORM_SCHEDULE_TEXT_SIZE 384
@@ -248,8 +261,8 @@ CLNORM_API void clnorm_schedule_format(const struct clnorm_schedule *schedule,
                                        char text[CLNORM_SCHEDULE_TEXT_SIZE]);
 
 /*
- * Reads what clnorm_schedule_format writes: the name and a colon, then every number once (bound: at
- * most once), in any order, separated by blanks. What the numbers mean is not looked at; clnorm_schedule_check does
+ * Reads what clnorm_schedule_format writes: the name and a colon, then every number once (bound
+ * and fold: at most once), in any order, separated by blanks. What the numbers mean is not looked at; clnorm_schedule_check does
  * that. On failure returns CLNORM_INVALID_ARGUMENT, leaves *schedule alone, and writes one line that
  * says what is wrong and what is accepted to message[size] (NULL is fine when size is 0).
  */
@@ -267,8 +280,8 @@ CLNORM_API enum clnorm_status clnorm_schedule_check(const struct clnorm_schedule
                                                     const struct clnorm_problem *problem,
                                                     char *message, size_t size);
 
-/* 1 when the target takes the schedule's work-groups, and the local memory that a group's tree of
- * records needs. */
+/* 1 when the target takes the schedule's work-groups, the local memory that a group's records need,
+ * and its fold. */
 CLNORM_API int clnorm_schedule_fits(const struct clnorm_schedule *schedule,
                                     const struct clnorm_problem *problem,
                                     const struct clnorm_target *target);
@@ -297,7 +310,8 @@ struct clnorm_kernel {
 };
 
 struct clnorm_source {
-    char *text;    /* zero-terminated ASCII OpenCL C 1.2; freed by clnorm_source_free */
+    char *text;    /* zero-terminated ASCII OpenCL C 1.2, or what the
+                      schedule's fold needs; freed by clnorm_source_free */
     size_t length; /* without the zero */
     struct clnorm_kernel kernels[CLNORM_STEP_COUNT];
 };

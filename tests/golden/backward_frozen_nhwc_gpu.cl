@@ -276,12 +276,15 @@ void fold(local record *scratch, const uint item, const uint distance)
         scratch[item] = record_merge(scratch[item], scratch[item + distance]);
 }
 
-// A straight line, so that every work-item meets the same barriers.
-void fold_group(local record *scratch, const uint item)
+// The record of each item below TILE is that of its channel. A straight line, so that every work-item
+// meets the same barriers.
+record fold_group(local record *scratch, const uint item, const record r)
 {
+    scratch[item] = r;
     fold(scratch, item, 128);
     fold(scratch, item, 64);
     fold(scratch, item, 32);
+    return scratch[item];
 }
 
 // A work-group is TILE channels wide and GROUP / TILE rows deep; a work-item keeps to its channel.
@@ -305,10 +308,9 @@ void reduce_tile(const sources from, global real *parts, const extents e, local 
         }
     }
     tally_close(&t, open);
-    scratch[item] = tally_total(&t);
-    fold_group(scratch, item);
+    const record total = fold_group(scratch, item, tally_total(&t));
     if (item < TILE && chan < CHANNELS)
-        record_store(scratch[item], parts, get_group_id(2), chan, 1);
+        record_store(total, parts, get_group_id(2), chan, 1);
 }
 
 void map_tile(const targets t, const extents e)

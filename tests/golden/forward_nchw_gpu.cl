@@ -333,9 +333,11 @@ void fold(local record *scratch, const uint item, const uint distance)
         scratch[item] = record_merge(scratch[item], scratch[item + distance]);
 }
 
-// A straight line, so that every work-item meets the same barriers.
-void fold_group(local record *scratch, const uint item)
+// The record of each item below TILE is that of its channel. A straight line, so that every work-item
+// meets the same barriers.
+record fold_group(local record *scratch, const uint item, const record r)
 {
+    scratch[item] = r;
     fold(scratch, item, 128);
     fold(scratch, item, 64);
     fold(scratch, item, 32);
@@ -344,6 +346,7 @@ void fold_group(local record *scratch, const uint item)
     fold(scratch, item, 4);
     fold(scratch, item, 2);
     fold(scratch, item, 1);
+    return scratch[item];
 }
 
 // A work-group walks the rows x columns of its part, GROUP vectors of LANES at a time, so that
@@ -353,9 +356,9 @@ typedef struct {
     ulong count, row, column, columns, row_step, column_step;
 } place;
 
-place place_start(const ulong rows, const ulong columns)
+place place_start(const uint item, const ulong rows, const ulong columns)
 {
-    const ulong item = get_local_id(0), width = max(columns, 1ul);
+    const ulong width = max(columns, 1ul);
     const place p = {
         rows * columns, item / width, item % width, width, GROUP / width, GROUP % width
     };
@@ -380,7 +383,7 @@ void reduce_tile(const sources from, global real *parts, const extents e, local 
     const ulong s_first = get_group_id(2) * e.spatial_step;
     const ulong s_last = min(s_first + e.spatial_step, e.spatial);
     const uint item = get_local_id(0);
-    place p = place_start(n_last - n_first, (s_last - s_first) / LANES);
+    place p = place_start(item, n_last - n_first, (s_last - s_first) / LANES);
     const ulong start = ((n_first + p.row) * CHANNELS + chan) * e.spatial + s_first;
     tally t = tally_start(
         from, chan,
@@ -397,10 +400,9 @@ void reduce_tile(const sources from, global real *parts, const extents e, local 
         place_next(&p);
     }
     tally_close(&t, open);
-    scratch[item] = tally_total(&t);
-    fold_group(scratch, item);
+    const record total = fold_group(scratch, item, tally_total(&t));
     if (item == 0)
-        record_store(scratch[0], parts, part_index(), chan, 1);
+        record_store(total, parts, part_index(), chan, 1);
 }
 
 void map_tile(const targets t, const extents e)
@@ -410,9 +412,10 @@ void map_tile(const targets t, const extents e)
     const ulong n_last = min(n_first + e.batch_step, e.batch);
     const ulong s_first = get_group_id(2) * e.spatial_step;
     const ulong s_last = min(s_first + e.spatial_step, e.spatial);
-    place p = place_start(n_last - n_first, (s_last - s_first) / LANES);
+    const uint item = get_local_id(0);
+    place p = place_start(item, n_last - n_first, (s_last - s_first) / LANES);
     const constants k = constants_load(t, chan);
-    for (ulong i = get_local_id(0); i < p.count; i += GROUP) {
+    for (ulong i = item; i < p.count; i += GROUP) {
         const ulong row = (n_first + p.row) * CHANNELS + chan;
         map_values(t, k, row * e.spatial + s_first + p.column * LANES);
         place_next(&p);

@@ -261,9 +261,9 @@ typedef struct {
     ulong count, row, column, columns, row_step, column_step;
 } place;
 
-place place_start(const ulong rows, const ulong columns)
+place place_start(const uint item, const ulong rows, const ulong columns)
 {
-    const ulong item = get_local_id(0), width = max(columns, 1ul);
+    const ulong width = max(columns, 1ul);
     const place p = {
         rows * columns, item / width, item % width, width, GROUP / width, GROUP % width
     };
@@ -287,9 +287,10 @@ void map_tile(const targets t, const extents e)
     const ulong n_last = min(n_first + e.batch_step, e.batch);
     const ulong s_first = get_group_id(2) * e.spatial_step;
     const ulong s_last = min(s_first + e.spatial_step, e.spatial);
-    place p = place_start(n_last - n_first, (s_last - s_first) / LANES);
+    const uint item = get_local_id(0);
+    place p = place_start(item, n_last - n_first, (s_last - s_first) / LANES);
     const constants k = constants_load(t, chan);
-    for (ulong i = get_local_id(0); i < p.count; i += GROUP) {
+    for (ulong i = item; i < p.count; i += GROUP) {
         const ulong row = (n_first + p.row) * CHANNELS + chan;
         map_values(t, k, row * e.spatial + s_first + p.column * LANES);
         place_next(&p);

@@ -59,7 +59,7 @@ static inline struct clnorm_values values_of(const char *text, int64_t batch, in
 }
 
 /* Calls `check` under every schedule the table offers a CPU and the first choices of GPU and FPGA,
- * repeats left out. */
+ * repeats left out. Those with folds that the device has not are unsupported. */
 static inline void
 for_each_schedule(const struct clnorm_problem *problem,
                   void (*check)(const struct clnorm_schedule *schedule, void *user), void *user)
@@ -67,8 +67,9 @@ for_each_schedule(const struct clnorm_problem *problem,
     char seen[64][CLNORM_SCHEDULE_TEXT_SIZE];
     unsigned count = 0;
     for (int kind = CLNORM_KIND_CPU; kind < CLNORM_KIND_COUNT; kind++) {
-        const struct clnorm_target target = clnorm_target_default((enum clnorm_kind)kind);
+        struct clnorm_target target = clnorm_target_default((enum clnorm_kind)kind);
         struct clnorm_schedule schedule;
+        target.sub_group = target.collectives = 1;
         for (unsigned index = 0; clnorm_schedule_choose(problem, &target, index, &schedule);
              index++) {
             unsigned at = 0;

@@ -9,8 +9,8 @@
 enum clnorm_verify_status {
     CLNORM_VERIFY_PASS,
     CLNORM_VERIFY_FAIL,
-    CLNORM_VERIFY_UNSUPPORTED /* by this device: f64 without cl_khr_fp64, work-groups it cannot hold
-                               */
+    CLNORM_VERIFY_UNSUPPORTED /* by this device: f64 without cl_khr_fp64, work-groups it cannot hold,
+                                 sub-groups or collective functions it lacks */
 };
 
 struct clnorm_verify_result {

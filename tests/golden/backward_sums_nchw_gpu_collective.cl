@@ -1,0 +1,345 @@
+// clnorm 0.1.0
+// backward-sums nchw f32 ?x64x?
+// gpu: walk=group lanes=1 group=256 tile=1 block=32 parts=128 resident=131072 stream=0 fetch=0 baked=0 fold=collective
+
+#define CHANNELS 64
+#define LANES 1
+#define GROUP 256
+#define FINISH_GROUP 64
+#define WIDE 1
+#define BLOCK 32
+#define FIRST_BLOCK 4
+#define real float
+#define reals float
+#define wide float
+#define stored float
+#define stored_lanes float
+
+// Rounding happens where it is written: sums that keep what they lose must not be rearranged or
+// fused.
+#pragma OPENCL FP_CONTRACT OFF
+
+// Vectors that may stand wherever an element may.
+typedef reals loose_reals __attribute__((aligned(sizeof(real))));
+
+// ---- Parameters: `wide` holds those of WIDE channels side by side, or of the last `count` ----
+
+wide wide_load(global const real *from, const int count)
+{
+    return *from;
+}
+
+void wide_store(const wide value, global real *to, const int count)
+{
+    *to = value;
+}
+
+// ---- Storage: tensors hold `stored`, arithmetic is in `real`, and `reals` is LANES of them ----
+
+typedef stored_lanes loose_stored __attribute__((aligned(sizeof(stored))));
+
+reals load(global const stored *from)
+{
+    const stored_lanes bits = *(global const loose_stored *)from;
+    return bits;
+}
+
+// ---- Channels first: a tile is some channels, its parts are boxes of batch x spatial ----
+
+typedef struct {
+    ulong batch, spatial, batch_step, spatial_step;
+} extents;
+
+ulong tile_first(const extents e)
+{
+    return get_group_id(0);
+}
+
+ulong tile_last(const extents e)
+{
+    return get_group_id(0) + 1;
+}
+
+ulong part_index(void)
+{
+    return get_group_id(1) * get_num_groups(2) + get_group_id(2);
+}
+
+// A parameter of the channel, the same in each lane.
+reals channel_load(global const real *parameter, const ulong chan)
+{
+    return (reals)(parameter[chan]);
+}
+
+// ---- Pairs: a number as the nearest real and the rest it lacks ----
+
+// Adds a value to the pair (sum, rest) in each lane.
+void pair_add(reals *sum, reals *rest, const reals value)
+{
+    const reals next = *sum + value, t = next - *sum;
+    *rest += (*sum - (next - t)) + (value - t);
+    *sum = next;
+}
+
+// ---- Gradient sums: sum of dy, and dot, the sum of dy * xhat ----
+
+// Sums of WIDE channels, stored as two planes of CHANNELS.
+typedef struct {
+    wide sum, dot;
+} record;
+
+record record_none(void)
+{
+    const record none = {0, 0};
+    return none;
+}
+
+record record_load(
+    global const real *parts, const ulong set, const ulong chan, const int count)
+{
+    global const real *at = parts + set * 2 * CHANNELS + chan;
+    record r;
+    r.sum = wide_load(at, count);
+    r.dot = wide_load(at + CHANNELS, count);
+    return r;
+}
+
+void record_store(
+    const record r, global real *parts, const ulong set, const ulong chan, const int count)
+{
+    global real *at = parts + set * 2 * CHANNELS + chan;
+    wide_store(r.sum, at, count);
+    wide_store(r.dot, at + CHANNELS, count);
+}
+
+record record_merge(const record a, const record b)
+{
+    const record both = {a.sum + b.sum, a.dot + b.dot};
+    return both;
+}
+
+// The sums of all items of a group.
+record record_collect(const record r)
+{
+    const record all = {work_group_reduce_add(r.sum), work_group_reduce_add(r.dot)};
+    return all;
+}
+
+typedef struct {
+    global const stored *dy;
+    global const stored *x;
+    global const real *mean, *invstd;
+} sources;
+
+typedef struct {
+    reals dy;
+    reals x;
+} values;
+
+// What each lane has seen: an open block, and the sums of the blocks before it as pairs.
+typedef struct {
+    reals open_sum;
+    reals open_dot, mean;
+    reals sum, sum_rest;
+    reals dot, dot_rest, invstd;
+} tally;
+
+values load_values(const sources from, const ulong at)
+{
+    values v;
+    v.dy = load(from.dy + at);
+    v.x = load(from.x + at);
+    return v;
+}
+
+values no_values(void)
+{
+    values v;
+    v.dy = 0;
+    v.x = 0;
+    return v;
+}
+
+// A tally before its first value; these sums need not know it.
+tally tally_start(const sources from, const ulong chan, const values first)
+{
+    tally t;
+    t.open_sum = t.sum = t.sum_rest = 0;
+    t.mean = channel_load(from.mean, chan);
+    t.invstd = channel_load(from.invstd, chan);
+    t.open_dot = t.dot = t.dot_rest = 0;
+    return t;
+}
+
+void tally_add(tally *t, const values v)
+{
+    t->open_sum += v.dy;
+    t->open_dot += v.dy * (v.x - t->mean);
+}
+
+// Adds the open block, after `open` adds, to the sums.
+void tally_close(tally *t, const uint open)
+{
+    pair_add(&t->sum, &t->sum_rest, t->open_sum);
+    t->open_sum = 0;
+    pair_add(&t->dot, &t->dot_rest, t->open_dot);
+    t->open_dot = 0;
+}
+
+// The sums of a closed tally: of each lane where lanes are channels, otherwise of all.
+record tally_total(const tally *t)
+{
+    const reals sum = t->sum + t->sum_rest;
+    const reals dot = (t->dot + t->dot_rest) * t->invstd;
+    const record r = {sum, dot};
+    return r;
+}
+
+// ---- Finish: gradient sums become parameter gradients and what the input gradient needs ----
+
+typedef struct {
+    global real *sums;
+} results;
+
+// Those of `count` channels from `chan` on.
+void finish_channels(
+    const results r, global const real *parts, const ulong sets, const ulong chan,
+    const int count)
+{
+    record total = record_none();
+    for (ulong set = 0; set < sets; set++)
+        total = record_merge(total, record_load(parts, set, chan, count));
+    record_store(total, r.sums, 0, chan, count);
+}
+
+// A work-group walks the rows x columns of its part, GROUP vectors of LANES at a time, so that
+// neighbours load neighbours. A work-item keeps its place as (row, column) and advances by a
+// fixed step: no division in the loop.
+typedef struct {
+    ulong count, row, column, columns, row_step, column_step;
+} place;
+
+place place_start(const uint item, const ulong rows, const ulong columns)
+{
+    const ulong width = max(columns, 1ul);
+    const place p = {
+        rows * columns, item / width, item % width, width, GROUP / width, GROUP % width
+    };
+    return p;
+}
+
+void place_next(place *p)
+{
+    p->row += p->row_step;
+    p->column += p->column_step;
+    if (p->column >= p->columns) {
+        p->column -= p->columns;
+        p->row++;
+    }
+}
+
+void reduce_tile(const sources from, global real *parts, const extents e)
+{
+    const ulong chan = get_group_id(0);
+    const ulong n_first = get_group_id(1) * e.batch_step;
+    const ulong n_last = min(n_first + e.batch_step, e.batch);
+    const ulong s_first = get_group_id(2) * e.spatial_step;
+    const ulong s_last = min(s_first + e.spatial_step, e.spatial);
+    const uint item = get_local_id(0);
+    place p = place_start(item, n_last - n_first, (s_last - s_first) / LANES);
+    const ulong start = ((n_first + p.row) * CHANNELS + chan) * e.spatial + s_first;
+    tally t = tally_start(
+        from, chan,
+        item < p.count ? load_values(from, start + p.column * LANES) : no_values());
+    uint open = 0, most = FIRST_BLOCK;
+    for (ulong i = item; i < p.count; i += GROUP) {
+        const ulong row = (n_first + p.row) * CHANNELS + chan;
+        tally_add(&t, load_values(from, row * e.spatial + s_first + p.column * LANES));
+        if (++open == most) {
+            tally_close(&t, open);
+            open = 0;
+            most = BLOCK;
+        }
+        place_next(&p);
+    }
+    tally_close(&t, open);
+    const record total = record_collect(tally_total(&t));
+    if (item == 0)
+        record_store(total, parts, part_index(), chan, 1);
+}
+
+// One group does a tile: its values are read again while they are still near.
+void fuse(
+    const sources from, global real *parts, const results r,
+    const extents e)
+{
+    reduce_tile(from, parts, e);
+    barrier(CLK_GLOBAL_MEM_FENCE);
+    for (ulong chan = tile_first(e) + get_local_id(0); chan < tile_last(e); chan += GROUP)
+        finish_channels(r, parts, 1, chan, 1);
+}
+
+// ---- Kernels. Every buffer comes with an offset in elements; local sizes are fixed ----
+
+// Gradient sums of each part of each tile: one group a tile and part.
+kernel __attribute__((reqd_work_group_size(GROUP, 1, 1)))
+void reduce(
+    global const stored *dy, const ulong dy_offset,
+    global const stored *x, const ulong x_offset,
+    global const real *mean, const ulong mean_offset,
+    global const real *invstd, const ulong invstd_offset,
+    const ulong batch, const ulong spatial,
+    const ulong batch_step, const ulong spatial_step,
+    global real *restrict parts, const ulong parts_offset)
+{
+    const extents e = {
+        batch, spatial, batch_step, spatial_step,
+    };
+    const sources from = {
+        dy + dy_offset,
+        x + x_offset, mean + mean_offset, invstd + invstd_offset,
+    };
+    reduce_tile(from, parts + parts_offset, e);
+}
+
+// Merges the parts of each channel: one work-item for WIDE channels.
+kernel __attribute__((reqd_work_group_size(FINISH_GROUP, 1, 1), vec_type_hint(wide)))
+void finish(
+    global real *sums, const ulong sums_offset,
+    global const real *parts, const ulong parts_offset, const ulong sets)
+{
+    const results r = {
+        sums + sums_offset
+    };
+    const ulong chan = get_global_id(0) * WIDE;
+    if (chan < CHANNELS)
+        finish_channels(
+            r, parts + parts_offset, sets, chan, min(CHANNELS - chan, (ulong)WIDE));
+}
+
+// All of it in one launch.
+kernel __attribute__((reqd_work_group_size(GROUP, 1, 1)))
+void fused(
+    global const stored *dy, const ulong dy_offset,
+    global const stored *x, const ulong x_offset,
+    global const real *mean, const ulong mean_offset,
+    global const real *invstd, const ulong invstd_offset,
+    global real *sums, const ulong sums_offset,
+    const ulong batch, const ulong spatial,
+    const ulong batch_step, const ulong spatial_step,
+    global real *parts, const ulong parts_offset)
+{
+    const extents e = {
+        batch, spatial, batch_step, spatial_step,
+    };
+    const sources from = {
+        dy + dy_offset,
+        x + x_offset, mean + mean_offset, invstd + invstd_offset,
+    };
+    const results r = {
+        sums + sums_offset
+    };
+    fuse(
+        from, parts + parts_offset, r,
+        e);
+}
