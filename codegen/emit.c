@@ -90,9 +90,17 @@ enum { CHANNEL_DEPTH = 64 };
 
 /* ---- Values: names that stay in the text, given by #define lines ---- */
 
+/* test_oracle sees to it that the last one stays free. */
+static struct clnorm__value *next_value(struct clnorm__values_list *values)
+{
+    const unsigned at = values->count;
+    values->count += at < CLNORM__VALUE_CAPACITY - 1;
+    return &values->value[at];
+}
+
 static void add_number(struct clnorm__values_list *values, const char *name, uint64_t number)
 {
-    struct clnorm__value *const v = &values->value[values->count++];
+    struct clnorm__value *const v = next_value(values);
     snprintf(v->name, sizeof v->name, "%s", name);
     snprintf(v->text, sizeof v->text, "%" PRIu64, number);
 }
@@ -101,7 +109,7 @@ static void add_number(struct clnorm__values_list *values, const char *name, uin
 static void add_word(struct clnorm__values_list *values, const char *name, const char *word,
                      uint32_t lanes, const char *suffix)
 {
-    struct clnorm__value *const v = &values->value[values->count++];
+    struct clnorm__value *const v = next_value(values);
     snprintf(v->name, sizeof v->name, "%s", name);
     if (lanes > 1)
         snprintf(v->text, sizeof v->text, "%s%" PRIu32 "%s", word, lanes, suffix);
@@ -150,7 +158,7 @@ static void add_masks(struct clnorm__values_list *values, const struct clnorm_pr
 {
     const char *const word = p->dtype == CLNORM_F64 ? "long" : "int";
     add_word(values, "mask_lanes", word, lanes, "");
-    struct clnorm__value *const v = &values->value[values->count++];
+    struct clnorm__value *const v = next_value(values);
     snprintf(v->name, sizeof v->name, "LANE_NUMBERS");
     int used = snprintf(v->text, sizeof v->text, "((%s%" PRIu32 ")(0", word, lanes);
     for (uint32_t i = 1; i < lanes; i++)
@@ -174,6 +182,7 @@ static void add_types(struct clnorm__values_list *values, const struct clnorm_pr
     add_word(values, "wide", types[p->dtype].real, clnorm__finish_width(s), "");
     add_word(values, "stored", types[p->dtype].stored, 1, "");
     add_word(values, "stored_lanes", types[p->dtype].stored, s->lanes, "");
+    add_word(values, "vstore_lanes", "vstore", s->lanes, "");
     add_word(values, "vload_half_lanes", "vload_half", s->lanes, "");
     add_word(values, "vstore_half_lanes", "vstore_half", s->lanes, "_rte");
     add_word(values, "as_reals", "as_float", s->lanes, "");

@@ -7,7 +7,7 @@
 
 #include "specialise.h"
 
-enum { CLNORM__SYMBOL_CAPACITY = 64, CLNORM__VALUE_CAPACITY = 40 };
+enum { CLNORM__SYMBOL_CAPACITY = 64, CLNORM__VALUE_CAPACITY = 64 };
 
 struct clnorm__value {
     char name[24];

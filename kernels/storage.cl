@@ -84,7 +84,7 @@ void store(const reals value, global stored *to)
 void store_some(const reals value, global stored *to, const int count)
 {
     stored lane[LANES];
-    *(loose_stored *)lane = pack(value);
+    vstore_lanes(pack(value), 0, lane);
     for (int i = 0; i < count; i++)
         to[i] = lane[i];
 }

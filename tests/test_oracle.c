@@ -55,6 +55,7 @@ static char *tokens_of_kernel_file(const struct variant *v)
     struct clnorm__symbol symbols[CLNORM__SYMBOL_CAPACITY];
     clnorm__emit_symbols(&v->problem, &v->schedule, symbols);
     const struct clnorm__values_list values = clnorm__emit_values(&v->problem, &v->schedule);
+    assert_true(values.count < CLNORM__VALUE_CAPACITY - 1);
     size_t used = (size_t)snprintf(command, sizeof command, "cpp -P -undef -I'%s'", KERNELS);
     for (const struct clnorm__symbol *s = symbols; s->name; s++)
         used +=

@@ -18,6 +18,7 @@
 #define wide float8
 #define stored float
 #define stored_lanes float8
+#define vstore_lanes vstore8
 #define mask_lanes int8
 #define LANE_NUMBERS ((int8)(0, 1, 2, 3, 4, 5, 6, 7))
 
@@ -95,7 +96,7 @@ void store(const reals value, global stored *to)
 void store_some(const reals value, global stored *to, const int count)
 {
     stored lane[LANES];
-    *(loose_stored *)lane = pack(value);
+    vstore_lanes(pack(value), 0, lane);
     for (int i = 0; i < count; i++)
         to[i] = lane[i];
 }

@@ -21,6 +21,7 @@
 #define wide double4
 #define stored double
 #define stored_lanes double4
+#define vstore_lanes vstore4
 #define mask_lanes long4
 #define LANE_NUMBERS ((long4)(0, 1, 2, 3))
 
@@ -99,7 +100,7 @@ void store(const reals value, global stored *to)
 void store_some(const reals value, global stored *to, const int count)
 {
     stored lane[LANES];
-    *(loose_stored *)lane = pack(value);
+    vstore_lanes(pack(value), 0, lane);
     for (int i = 0; i < count; i++)
         to[i] = lane[i];
 }

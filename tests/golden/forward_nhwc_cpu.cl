@@ -20,6 +20,7 @@
 #define wide float8
 #define stored ushort
 #define stored_lanes ushort8
+#define vstore_lanes vstore8
 #define vload_half_lanes vload_half8
 #define vstore_half_lanes vstore_half8_rte
 #define mask_lanes int8
@@ -101,7 +102,7 @@ void store(const reals value, global stored *to)
 void store_some(const reals value, global stored *to, const int count)
 {
     stored lane[LANES];
-    *(loose_stored *)lane = pack(value);
+    vstore_lanes(pack(value), 0, lane);
     for (int i = 0; i < count; i++)
         to[i] = lane[i];
 }

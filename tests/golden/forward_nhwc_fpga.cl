@@ -18,6 +18,7 @@
 #define wide float8
 #define stored ushort
 #define stored_lanes ushort8
+#define vstore_lanes vstore8
 #define as_reals as_float8
 #define as_bits as_uint8
 #define bits_of_reals uint8
@@ -116,7 +117,7 @@ void store(const reals value, global stored *to)
 void store_some(const reals value, global stored *to, const int count)
 {
     stored lane[LANES];
-    *(loose_stored *)lane = pack(value);
+    vstore_lanes(pack(value), 0, lane);
     for (int i = 0; i < count; i++)
         to[i] = lane[i];
 }
