@@ -6,7 +6,7 @@ jobs=$(nproc)
 build_packages=(gcc libc6-dev cmake ninja-build pkg-config ocl-icd-opencl-dev opencl-headers libxxhash-dev libcjson-dev
     pocl-opencl-icd)
 example_packages=(libclblast-dev zlib1g-dev dataset-fashion-mnist gnuplot-nox)
-test_packages=(g++ make libcmocka-dev oclgrind clang libclang-rt-14-dev clang-format locales python3 python3-numpy valgrind
+test_packages=(g++ make libcmocka-dev clang libclang-rt-14-dev clang-format locales python3 python3-numpy valgrind
     clang-15 libclc-15 libopenmpi-dev openmpi-bin)
 
 is_installed() {
@@ -37,9 +37,9 @@ configure() {
     cmake -S "$root" -B "$folder" "${generator[@]}" "$@"
 }
 
-# use_own_caches FOLDER: compiled kernels of clnorm and PoCL go there, not to the user's caches.
+# use_own_caches FOLDER: compiled kernels of clnorm, PoCL and Mesa go there, not to the user's caches.
 use_own_caches() {
-    export CLNORM_CACHE_DIR=$1/cache/clnorm POCL_CACHE_DIR=$1/cache/pocl
-    mkdir -p "$CLNORM_CACHE_DIR" "$POCL_CACHE_DIR"
+    export CLNORM_CACHE_DIR=$1/cache/clnorm POCL_CACHE_DIR=$1/cache/pocl MESA_SHADER_CACHE_DIR=$1/cache/mesa
+    mkdir -p "$CLNORM_CACHE_DIR" "$POCL_CACHE_DIR" "$MESA_SHADER_CACHE_DIR"
     chmod 700 "$CLNORM_CACHE_DIR"
 }

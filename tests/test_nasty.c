@@ -14,10 +14,17 @@ static struct clnorm_case case_of(const char *const text, const int64_t batch,
     return one;
 }
 
-static void check(struct clnorm_context *const context, const struct clnorm_case *const one)
+/* Under the library's choice of schedule, narrowed for the effort. */
+static void check(struct clnorm_context *const context, struct clnorm_case *const one)
 {
     struct clnorm_verify_result result;
+    const struct clnorm_target *const target = &clnorm_context_device(context)->target;
+    one->scheduled = clnorm_schedule_choose(&one->problem, target, 0, &one->schedule);
+    if (one->scheduled)
+        clnorm_cases_narrow(test_effort(), &one->schedule);
     clnorm_verify_run(context, one, &result, NULL);
+    if (result.status == CLNORM_VERIFY_UNSUPPORTED)
+        print_message("not supported: %s\n", result.problem);
     if (result.status == CLNORM_VERIFY_FAIL)
         fail_msg("%s, %s, N=%lld S=%lld: %s", result.problem, clnorm_data_name(one->data),
                  (long long)one->batch, (long long)one->spatial, result.detail);
@@ -41,27 +48,27 @@ static void check_all(struct clnorm_context *const context, const enum clnorm_da
                       const int64_t batch, const int64_t spatial)
 {
     for (size_t i = 0; i < TRAINING_COUNT; i++) {
-        const struct clnorm_case one = case_of(training[i], batch, spatial, data);
+        struct clnorm_case one = case_of(training[i], batch, spatial, data);
         check(context, &one);
     }
 }
 
 static void mean_a_million_times_the_deviation(void **state)
 {
-    check_all(*state, CLNORM_DATA_LARGE_MEAN, 8, 1000);
+    check_all(*state, CLNORM_DATA_LARGE_MEAN, 8, test_extent(1000, 40));
     check_all(*state, CLNORM_DATA_LARGE_MEAN, 2, 3);
 }
 
 static void first_value_is_an_outlier(void **state)
 {
-    check_all(*state, CLNORM_DATA_OUTLIER, 8, 1000);
+    check_all(*state, CLNORM_DATA_OUTLIER, 8, test_extent(1000, 40));
     check_all(*state, CLNORM_DATA_OUTLIER, 1, 37);
 }
 
 static void constants_and_denormals(void **state)
 {
-    check_all(*state, CLNORM_DATA_CONSTANT, 3, 333);
-    check_all(*state, CLNORM_DATA_DENORMAL, 3, 333);
+    check_all(*state, CLNORM_DATA_CONSTANT, 3, test_extent(333, 19));
+    check_all(*state, CLNORM_DATA_DENORMAL, 3, test_extent(333, 19));
 }
 
 static void no_value_one_value_two_values(void **state)

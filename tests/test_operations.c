@@ -2,8 +2,6 @@
  * the f64 reference. */
 #include "testing.h"
 
-#include <stdlib.h>
-
 struct tally {
     struct clnorm_context *context;
     const char *operation; /* only this one; NULL: all */
@@ -37,25 +35,12 @@ static int run_case(void *const user, const struct clnorm_case *const one)
     return 0;
 }
 
-/* CLNORM_TEST_EFFORT: small, quick, full (unless said otherwise) or exhaustive. */
-static enum clnorm_effort effort_wanted(void)
-{
-    static const char *const names[CLNORM_EFFORT_COUNT] = {"small", "quick", "full", "exhaustive"};
-    const char *const text = getenv("CLNORM_TEST_EFFORT");
-    for (unsigned i = 0; text && i < CLNORM_EFFORT_COUNT; i++)
-        if (strcmp(text, names[i]) == 0)
-            return (enum clnorm_effort)i;
-    if (text)
-        fail_msg("CLNORM_TEST_EFFORT is small, quick, full or exhaustive, not '%s'", text);
-    return CLNORM_EFFORT_FULL;
-}
-
 static const char *chosen_operation;
 
 static void cases_match_the_reference(void **state)
 {
     struct tally tally = {.context = *state, .operation = chosen_operation};
-    clnorm_cases_visit(effort_wanted(), run_case, &tally);
+    clnorm_cases_visit(test_effort(), run_case, &tally);
     print_message("%zu passed, %zu failed, %zu unsupported; at most %.2f of the tolerance used\n",
                   tally.passed, tally.failed, tally.unsupported, tally.worst);
     assert_int_equal(tally.failed, 0);
@@ -85,18 +70,19 @@ static int run_in_place(void *const user, const struct clnorm_case *const one)
 
 static void outputs_may_share_memory_with_inputs(void **state)
 {
-    if (effort_wanted() == CLNORM_EFFORT_SMALL)
-        skip();
     clnorm_cases_visit(CLNORM_EFFORT_QUICK, run_in_place, *state);
 }
 
 /* test_operations [OPERATION] */
 int main(int count, char **arguments)
 {
-    const struct CMUnitTest tests[] = {
+    const struct CMUnitTest all[] = {
         cmocka_unit_test(outputs_may_share_memory_with_inputs),
         cmocka_unit_test(cases_match_the_reference),
     };
+    const struct CMUnitTest few[] = {cmocka_unit_test(cases_match_the_reference)};
     chosen_operation = count > 1 ? arguments[1] : NULL;
-    return cmocka_run_group_tests(tests, make_context, release_context);
+    if (test_effort() < CLNORM_EFFORT_PORTABLE)
+        return cmocka_run_group_tests(few, make_context, release_context);
+    return cmocka_run_group_tests(all, make_context, release_context);
 }

@@ -1,6 +1,7 @@
 #include "cases.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #define EVERY(count) ((1u << (count)) - 1)
 #define ONE(value)   (1u << (value))
@@ -10,8 +11,8 @@ enum flags { MOST, NONE, WITH_SGD, WITH_ADAM, WITH_RENORM, WITH_GHOST, WITH_LENG
 
 /* Whose schedules. SMALL_RESIDENT: of the CPU and the GPU in turn, so that small tiles are fused
  * and larger ones split. STREAMING: of the CPU likewise, and stored past the caches however small.
- * PIPELINED: of the FPGA. */
-enum schedules { BY_LIBRARY, SMALL_RESIDENT, STREAMING, PIPELINED, ALL_SCHEDULES };
+ * PIPELINED: of the FPGA. PLAINEST: those that compile fastest, plain and group-split in turn. */
+enum schedules { BY_LIBRARY, SMALL_RESIDENT, STREAMING, PIPELINED, PLAINEST, ALL_SCHEDULES };
 
 /* Which outputs share memory with which inputs: as the seed has it, or all ways one after another. */
 enum sharing { DRAWN, EACH };
@@ -21,7 +22,7 @@ struct extents {
 };
 
 struct row {
-    enum clnorm_effort effort;
+    uint32_t efforts; /* that visit it */
     int64_t channels;
     const struct extents *extents; /* ended by batch -1 */
     uint32_t operations, layouts, dtypes;
@@ -80,12 +81,13 @@ static const struct extents small_dense[] = {{2, 1}, END};
      ONE(CLNORM_INPUT_GRADIENT))
 #define ORDINARY ONE(CLNORM_DATA_ORDINARY)
 #define NASTY    EVERY(CLNORM_DATA_EXACT)
-#define QUICK    CLNORM_EFFORT_QUICK
-#define FULL     CLNORM_EFFORT_FULL
-#define SMALL    CLNORM_EFFORT_SMALL
+#define SMALL    (ONE(CLNORM_EFFORT_GROUPS) | ONE(CLNORM_EFFORT_SMALL) | PORTABLE)
+#define PORTABLE ONE(CLNORM_EFFORT_PORTABLE)
+#define FULL     (ONE(CLNORM_EFFORT_FULL) | ONE(CLNORM_EFFORT_EXHAUSTIVE))
+#define QUICK    (ONE(CLNORM_EFFORT_QUICK) | PORTABLE | FULL)
 
 static const struct row rows[] = {
-    /* effort, C, extents, operations, layouts, dtypes, data, flags, schedules, fixed, sharing */
+    /* efforts, C, extents, operations, layouts, dtypes, data, flags, schedules, fixed, sharing */
     {SMALL, 3, small_even, OPERATIONS, ONE(CLNORM_NCHW), F32, ORDINARY, MOST, ALL_SCHEDULES, 1,
      DRAWN},
     {SMALL, 19, small_odd, OPERATIONS, ONE(CLNORM_NHWC), F32, ORDINARY, MOST, ALL_SCHEDULES, 1,
@@ -99,6 +101,7 @@ static const struct row rows[] = {
     {SMALL, 9, small_rows, OPERATIONS, BOTH, F32, ORDINARY, MOST, PIPELINED, 0, EACH},
     {SMALL, 17, small_open, WHOLE, BOTH, DTYPES, ORDINARY, MOST, PIPELINED, 0, DRAWN},
     {SMALL, 1025, small_dense, TRAINING, BOTH, F32, ORDINARY, MOST, STREAMING, 0, EACH},
+    {PORTABLE, 5, small_open, OPERATIONS, BOTH, DTYPES, ORDINARY, ALL_LEGAL, PLAINEST, 0, DRAWN},
     {QUICK, 5, few, OPERATIONS, BOTH, F32, NASTY, MOST, BY_LIBRARY, 0, DRAWN},
     {QUICK, 5, common, WHOLE, BOTH, DTYPES & ~F32, NASTY, MOST, BY_LIBRARY, 0, DRAWN},
     {QUICK, 3, images, TRAINING, BOTH, F32, ORDINARY, NONE, BY_LIBRARY, 0, DRAWN},
@@ -270,6 +273,43 @@ static unsigned turn_of(const struct clnorm_problem *const problem)
     return (problem->operation + problem->layout + problem->dtype + problem->flags) % 2;
 }
 
+void clnorm_cases_narrow(const enum clnorm_effort effort, struct clnorm_schedule *const schedule)
+{
+    static const struct {
+        uint32_t lanes, group; /* at most; 0: any number */
+    } limits[CLNORM_EFFORT_COUNT] = {
+        [CLNORM_EFFORT_GROUPS] = {4, 16},
+        [CLNORM_EFFORT_SMALL] = {4, 32},
+        [CLNORM_EFFORT_PORTABLE] = {2, 0},
+    };
+    const uint32_t lanes = limits[effort].lanes, group = limits[effort].group;
+    if (lanes > 0 && schedule->lanes > lanes)
+        schedule->lanes = lanes;
+    if (group > 0 && schedule->group > group)
+        schedule->group = group;
+    if (schedule->walk == CLNORM_WALK_GROUP && schedule->tile > schedule->group)
+        schedule->tile = schedule->group;
+}
+
+static void visit_scheduled(struct walk *const walk, const struct row *const row,
+                            struct clnorm_case one, const struct extents *const only)
+{
+    if (walk->effort == CLNORM_EFFORT_GROUPS && one.schedule.walk != CLNORM_WALK_GROUP)
+        return;
+    clnorm_cases_narrow(walk->effort, &one.schedule);
+    one.scheduled = 1;
+    visit_program(walk, row, &one, only);
+}
+
+static void choose_named(struct clnorm_case *const one, const char *const name)
+{
+    const struct clnorm_target target = clnorm_target_default(CLNORM_KIND_CPU);
+    for (unsigned i = 0; clnorm_schedule_choose(&one->problem, &target, i, &one->schedule); i++)
+        if (strcmp(one->schedule.name, name) == 0)
+            break;
+    one->target = clnorm_kind_name(target.kind);
+}
+
 static void visit_schedules(struct walk *const walk, const struct row *const row,
                             struct clnorm_case one, const struct extents *const only)
 {
@@ -279,7 +319,11 @@ static void visit_schedules(struct walk *const walk, const struct row *const row
         visit_program(walk, row, &one, only);
         return;
     }
-    one.scheduled = 1;
+    if (row->schedules == PLAINEST) {
+        choose_named(&one, turn_of(&one.problem) ? "plain" : "group-split");
+        visit_scheduled(walk, row, one, only);
+        return;
+    }
     if (row->schedules != ALL_SCHEDULES) {
         const int streams = row->schedules == STREAMING;
         const int piped = row->schedules == PIPELINED;
@@ -289,7 +333,7 @@ static void visit_schedules(struct walk *const walk, const struct row *const row
         one.schedule.resident = piped ? one.schedule.resident : 512;
         one.schedule.stream = streams ? 1 : one.schedule.stream;
         one.target = clnorm_kind_name(kind);
-        visit_program(walk, row, &one, only);
+        visit_scheduled(walk, row, one, only);
         return;
     }
     /* The CPU target visits every row of the schedule table; the others differ in their first
@@ -300,7 +344,7 @@ static void visit_schedules(struct walk *const walk, const struct row *const row
         one.target = clnorm_kind_name(kinds[k]);
         for (unsigned i = 0; clnorm_schedule_choose(&one.problem, &target, i, &one.schedule); i++) {
             if (k == 0 || i == 0)
-                visit_program(walk, row, &one, only);
+                visit_scheduled(walk, row, one, only);
         }
     }
 }
@@ -381,7 +425,7 @@ void clnorm_cases_visit(const enum clnorm_effort effort,
         const struct row *const row = &rows[r];
         struct clnorm_case one = {
             .problem = {.batch = CLNORM_ANY, .channels = row->channels, .spatial = CLNORM_ANY}};
-        if (row->effort > effort || (row->effort == SMALL && effort != SMALL))
+        if (!(row->efforts & ONE(effort)))
             continue;
         for (unsigned operation = 0; operation < CLNORM_OPERATION_COUNT; operation++)
             for (unsigned layout = 0; layout < CLNORM_LAYOUT_COUNT; layout++)

@@ -5,10 +5,12 @@
 
 #include "verify.h"
 
+#include <limits.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -29,6 +31,33 @@ static inline int release_context(void **state)
     return 0;
 }
 
+/* CLNORM_TEST_EFFORT: groups, small, portable, quick, full (unless said otherwise) or exhaustive. */
+static inline enum clnorm_effort test_effort(void)
+{
+    static const char *const names[CLNORM_EFFORT_COUNT] = {"groups", "small", "portable",
+                                                           "quick",  "full",  "exhaustive"};
+    const char *const text = getenv("CLNORM_TEST_EFFORT");
+    for (unsigned i = 0; text && i < CLNORM_EFFORT_COUNT; i++)
+        if (strcmp(text, names[i]) == 0)
+            return (enum clnorm_effort)i;
+    if (text)
+        fail_msg("CLNORM_TEST_EFFORT is none of groups, small, portable, quick, full and "
+                 "exhaustive: '%s'",
+                 text);
+    return CLNORM_EFFORT_FULL;
+}
+
+/* For simulators, with fewer values. */
+static inline int64_t test_extent(int64_t extent, int64_t few)
+{
+    return test_effort() <= CLNORM_EFFORT_SMALL ? few : extent;
+}
+
+static inline const char *test_problem(const char *text, const char *few)
+{
+    return test_effort() <= CLNORM_EFFORT_SMALL ? few : text;
+}
+
 /* Runs values on the device; fails the test with the library's own words. Returns 0 where the
  * device lacks support. */
 static inline int execute(struct clnorm_context *context, const struct clnorm_schedule *schedule,
@@ -37,9 +66,11 @@ static inline int execute(struct clnorm_context *context, const struct clnorm_sc
     char detail[256] = "", problem[CLNORM_PROBLEM_TEXT_SIZE];
     const enum clnorm_status status =
         clnorm_verify_execute(context, schedule, values, options, detail, sizeof detail);
+    clnorm_problem_format(&values->problem, problem);
+    if (status == CLNORM_UNSUPPORTED)
+        print_message("not supported: %s\n", problem);
     if (status == CLNORM_OK || status == CLNORM_UNSUPPORTED)
         return status == CLNORM_OK;
-    clnorm_problem_format(&values->problem, problem);
     fail_msg("%s: %s: %s", problem, clnorm_status_text(status), detail);
     return 0;
 }
@@ -58,8 +89,9 @@ static inline struct clnorm_values values_of(const char *text, int64_t batch, in
     return values;
 }
 
-/* Calls `check` under every schedule the table offers a CPU and the first choices of GPU and FPGA,
- * repeats left out. Those with folds that the device has not are unsupported. */
+/* Calls `check` under the first choices of CPU, GPU and FPGA and, at an effort of quick and more, under
+ * every schedule the table offers a CPU; narrowed for the effort, repeats left out. Those with folds
+ * that the device has not are unsupported. */
 static inline void
 for_each_schedule(const struct clnorm_problem *problem,
                   void (*check)(const struct clnorm_schedule *schedule, void *user), void *user)
@@ -68,14 +100,15 @@ for_each_schedule(const struct clnorm_problem *problem,
     unsigned count = 0;
     for (int kind = CLNORM_KIND_CPU; kind < CLNORM_KIND_COUNT; kind++) {
         struct clnorm_target target = clnorm_target_default((enum clnorm_kind)kind);
+        const unsigned end =
+            kind == CLNORM_KIND_CPU && test_effort() >= CLNORM_EFFORT_QUICK ? UINT_MAX : 1;
         struct clnorm_schedule schedule;
         target.sub_group = target.collectives = 1;
-        for (unsigned index = 0; clnorm_schedule_choose(problem, &target, index, &schedule);
-             index++) {
+        for (unsigned index = 0;
+             index < end && clnorm_schedule_choose(problem, &target, index, &schedule); index++) {
             unsigned at = 0;
-            if (kind != CLNORM_KIND_CPU && index > 0)
-                break;
             assert_true(count < sizeof seen / sizeof *seen);
+            clnorm_cases_narrow(test_effort(), &schedule);
             clnorm_schedule_format(&schedule, seen[count]);
             while (strcmp(seen[at], seen[count]) != 0)
                 at++;

@@ -7,6 +7,40 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Whether a device cannot run a problem, or not under the schedule. */
+static int is_beyond(const struct clnorm_device *const device,
+                     const struct clnorm_problem *const problem,
+                     const struct clnorm_schedule *const schedule)
+{
+    return (problem->dtype == CLNORM_F64 && !device->target.f64) ||
+           (schedule && !clnorm_schedule_fits(schedule, problem, &device->target));
+}
+
+/* As clnorm_plan_create. To refuse what the device can run is a failure, and so is the reverse; only
+ * a device without a compiler may do as it can. */
+static enum clnorm_status make_plan(struct clnorm_context *const context,
+                                    const struct clnorm_problem *const problem,
+                                    const struct clnorm_schedule *const schedule,
+                                    struct clnorm_plan **const plan, char *const detail,
+                                    const size_t size)
+{
+    const struct clnorm_plan_options options = {.size = sizeof options, .schedule = schedule};
+    const struct clnorm_device *const device = clnorm_context_device(context);
+    const int beyond = is_beyond(device, problem, schedule);
+    const enum clnorm_status status = clnorm_plan_create(context, problem, &options, plan);
+    if (status != CLNORM_OK)
+        clnorm_context_error(context, detail, size);
+    if (status == CLNORM_UNSUPPORTED && !beyond && device->compiler)
+        return CLNORM_DEVICE_FAILED;
+    if (status == CLNORM_OK && beyond) {
+        snprintf(detail, size, "a plan was made that the device cannot run");
+        clnorm_plan_release(*plan);
+        *plan = NULL;
+        return CLNORM_DEVICE_FAILED;
+    }
+    return status;
+}
+
 static void set_status(struct clnorm_verify_result *const result, const enum clnorm_status status)
 {
     result->status = status == CLNORM_UNSUPPORTED ? CLNORM_VERIFY_UNSUPPORTED : CLNORM_VERIFY_FAIL;
@@ -42,22 +76,20 @@ static void run_both(struct clnorm_context *const context, struct clnorm_plan *c
     clnorm_values_free(&expected);
 }
 
-static struct clnorm_plan *make_plan(struct clnorm_context *const context,
+static struct clnorm_plan *plan_case(struct clnorm_context *const context,
                                      const struct clnorm_case *const one,
                                      struct clnorm_verify_result *const result)
 {
-    const struct clnorm_plan_options options = {
-        .size = sizeof options,
-        .schedule = one->scheduled ? &one->schedule : NULL,
-    };
     struct clnorm_plan *plan = NULL;
-    const enum clnorm_status status = clnorm_plan_create(context, &one->problem, &options, &plan);
-    if (status != CLNORM_OK) {
-        clnorm_context_error(context, result->detail, sizeof result->detail);
+    const enum clnorm_status status =
+        make_plan(context, &one->problem, one->scheduled ? &one->schedule : NULL, &plan,
+                  result->detail, sizeof result->detail);
+    if (plan)
+        clnorm_schedule_format(clnorm_plan_schedule(plan), result->schedule);
+    else if (one->scheduled)
+        clnorm_schedule_format(&one->schedule, result->schedule);
+    if (!plan)
         set_status(result, status);
-        return NULL;
-    }
-    clnorm_schedule_format(clnorm_plan_schedule(plan), result->schedule);
     return plan;
 }
 
@@ -72,7 +104,7 @@ void clnorm_verify_run(struct clnorm_context *const context, const struct clnorm
         .target = one->target ? one->target : "device",
     };
     clnorm_problem_format(&one->problem, result->problem);
-    struct clnorm_plan *const plan = make_plan(context, one, result);
+    struct clnorm_plan *const plan = plan_case(context, one, result);
     if (plan) {
         const enum clnorm_status status =
             clnorm_values_create(&values, &one->problem, one->batch, one->spatial, one->sets);
@@ -97,15 +129,11 @@ enum clnorm_status clnorm_verify_execute(struct clnorm_context *const context,
                                          const struct clnorm_device_options *const options,
                                          char *const detail, const size_t size)
 {
-    const struct clnorm_plan_options plan_options = {.size = sizeof plan_options,
-                                                     .schedule = schedule};
     struct clnorm_plan *plan = NULL;
     int trespass = 0;
-    enum clnorm_status status = clnorm_plan_create(context, &values->problem, &plan_options, &plan);
-    if (status != CLNORM_OK) {
-        clnorm_context_error(context, detail, size);
+    enum clnorm_status status = make_plan(context, &values->problem, schedule, &plan, detail, size);
+    if (status != CLNORM_OK)
         return status;
-    }
     status = clnorm_device_run(context, plan, values, options, &trespass, detail, size);
     clnorm_plan_release(plan);
     return status == CLNORM_OK && trespass ? CLNORM_DEVICE_FAILED : status;

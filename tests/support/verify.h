@@ -35,7 +35,8 @@ void clnorm_verify_run(struct clnorm_context *context, const struct clnorm_case 
 /*
  * Runs values->problem on the device, under `schedule` (NULL: the library's) and `options` (NULL:
  * plain), and leaves what it wrote in the values. Writing outside the outputs counts as
- * CLNORM_DEVICE_FAILED. detail[size] has a line on failure.
+ * CLNORM_DEVICE_FAILED, and so does saying that something is not supported which the device can do.
+ * detail[size] has a line on failure.
  */
 enum clnorm_status clnorm_verify_execute(struct clnorm_context *context,
                                          const struct clnorm_schedule *schedule,
