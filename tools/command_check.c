@@ -9,16 +9,20 @@
 
 struct settings {
     const char *device;
-    int target, json, full;
+    int target, cases, json;
 };
+
+static const char *const case_lists[] = {"quick", "small", "portable", "full", NULL};
+static const enum clnorm_effort efforts[] = {CLNORM_EFFORT_QUICK, CLNORM_EFFORT_SMALL,
+                                             CLNORM_EFFORT_PORTABLE, CLNORM_EFFORT_FULL};
 
 static const struct option options[] = {
     {"--device", OPTION_TEXT, offsetof(struct settings, device), "D",
      .help = "index or part of a name, as 'clnorm devices' lists"},
     {"--target", OPTION_CHOICE, offsetof(struct settings, target), "cpu|gpu|fpga",
      .help = "use the schedules for this kind of device", .choices = option_kinds},
-    {"--full", OPTION_FLAG, offsetof(struct settings, full), "",
-     .help = "all cases; takes far longer"},
+    {"--cases", OPTION_CHOICE, offsetof(struct settings, cases), "small|portable|full",
+     .help = "every schedule; every flag, too; all shapes, too: longer", .choices = case_lists},
     {"--json", OPTION_FLAG, offsetof(struct settings, json), "",
      .help = "one JSON object a line for each case"},
 };
@@ -46,6 +50,7 @@ static int report_json(const struct check *check, const struct clnorm_verify_res
         {"target", result->target},
         {"schedule", result->schedule},
         {"status", status_names[result->status]},
+        {"detail", result->detail},
     };
     cJSON *const object = cJSON_CreateObject();
     for (size_t i = 0; i < ROWS(texts); i++)
@@ -113,8 +118,7 @@ static int run(const struct command *self, int argc, char **argv)
     };
     if (!check.json)
         printf("%s, %s\n", check.device->platform_name, check.device->device_name);
-    clnorm_verify_cases(context, settings.full ? CLNORM_EFFORT_FULL : CLNORM_EFFORT_QUICK, report,
-                        &check);
+    clnorm_verify_cases(context, efforts[settings.cases], report, &check);
     if (check.progress)
         fprintf(stderr, "\r\033[K");
     status = check.status == DONE ? summary(&check) : check.status;
@@ -125,7 +129,7 @@ static int run(const struct command *self, int argc, char **argv)
 const struct command command_check = {
     .name = "check",
     .summary = "run every operation against the f64 reference on a device",
-    .synopsis = "[--device D] [--target cpu|gpu|fpga] [--full] [--json]",
+    .synopsis = "[--device D] [--target cpu|gpu|fpga] [--cases small|portable|full] [--json]",
     .text =
         "Runs every operation on the device and compares the results with a reference computed in\n"
         "f64 on the host. Exit status 1 when any case fails; a case the device cannot run (f64\n"
