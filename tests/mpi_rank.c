@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 const int64_t samples[SHARES_MAX] = {3, 0, 1, 4, 2, 5, 1, 0};
 int rank, ranks, wrong;
@@ -129,4 +130,34 @@ void download_all(struct clnorm_context *context, struct clnorm_values *values,
         if (use != CLNORM_UNUSED)
             clReleaseMemObject(buffer_of(arguments, slot)->memory);
     }
+}
+
+uint64_t digest(uint64_t start, const void *data, size_t bytes)
+{
+    const unsigned char *const at = data;
+    for (size_t i = 0; i < bytes; i++)
+        start = (start ^ at[i]) * 0x100000001b3u;
+    return start;
+}
+
+uint64_t gather(struct clnorm_values *values, const struct place *place, const char *text)
+{
+    uint64_t sum = 0xcbf29ce484222325u;
+    for (int slot = 0; slot < CLNORM_SLOT_COUNT; slot++) {
+        struct clnorm_slot_values *const one = &values->slot[slot];
+        if (one->use != CLNORM_WRITTEN && one->use != CLNORM_READ_WRITTEN)
+            continue;
+        size_t first, count;
+        const size_t bytes = one->elements * sizeof(double);
+        double *const mine = calloc(one->elements + 1, sizeof(double));
+        require(mine != NULL, "memory");
+        part_of(values, place, slot, &first, &count);
+        memcpy(mine + first, one->data + first, count * sizeof(double));
+        /* Rows of others are 0 here: the bits of all can be put together. */
+        MPI_Allreduce(mine, one->data, (int)one->elements, MPI_UINT64_T, MPI_BOR, MPI_COMM_WORLD);
+        expect(clnorm_slots[slot].tensor || memcmp(mine, one->data, bytes) == 0, text, NULL);
+        sum = digest(sum, one->data, bytes);
+        free(mine);
+    }
+    return sum;
 }

@@ -44,4 +44,11 @@ void upload_all(struct clnorm_context *context, const struct clnorm_values *valu
 void download_all(struct clnorm_context *context, struct clnorm_values *values,
                   const struct place *place, struct clnorm_arguments *arguments);
 
+/* FNV-1a of bytes that follow those `start` is of. */
+uint64_t digest(uint64_t start, const void *data, size_t bytes);
+
+/* Puts what all ranks have written together, and complains where parameters are not the same bits on
+ * all of them. Returns the digest of all. */
+uint64_t gather(struct clnorm_values *values, const struct place *place, const char *text);
+
 #endif

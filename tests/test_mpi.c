@@ -17,15 +17,6 @@
 
 enum { SPATIAL = 7 };
 
-/* FNV-1a. */
-static uint64_t digest(uint64_t start, const void *data, size_t bytes)
-{
-    const unsigned char *const at = data;
-    for (size_t i = 0; i < bytes; i++)
-        start = (start ^ at[i]) * 0x100000001b3u;
-    return start;
-}
-
 /* ---- A case -------------------------------------------------------------------------------- */
 
 static struct clnorm_values values_of(const char *text, const struct place *place,
@@ -37,29 +28,6 @@ static struct clnorm_values values_of(const char *text, const struct place *plac
     require(clnorm_values_create(&values, &problem, place->batch, SPATIAL, 1) == CLNORM_OK, text);
     clnorm_data_fill(&values, data, 17);
     return values;
-}
-
-/* Puts the rows of all ranks together, and makes sure that parameters are the same bits on all. */
-static uint64_t gather(struct clnorm_values *values, const struct place *place, const char *text)
-{
-    uint64_t sum = 0xcbf29ce484222325u;
-    for (int slot = 0; slot < CLNORM_SLOT_COUNT; slot++) {
-        struct clnorm_slot_values *const one = &values->slot[slot];
-        if (one->use != CLNORM_WRITTEN && one->use != CLNORM_READ_WRITTEN)
-            continue;
-        size_t first, count;
-        const size_t bytes = one->elements * sizeof(double);
-        double *const mine = calloc(one->elements + 1, sizeof(double));
-        require(mine != NULL, "memory");
-        part_of(values, place, slot, &first, &count);
-        memcpy(mine + first, one->data + first, count * sizeof(double));
-        /* Rows of others are 0 here: the bits of all can be put together. */
-        MPI_Allreduce(mine, one->data, (int)one->elements, MPI_UINT64_T, MPI_BOR, MPI_COMM_WORLD);
-        expect(clnorm_slots[slot].tensor || memcmp(mine, one->data, bytes) == 0, text, NULL);
-        sum = digest(sum, one->data, bytes);
-        free(mine);
-    }
-    return sum;
 }
 
 /* Nodes of the tree over shares [low, high) that cover [first, end) of `all`, and no more. */
