@@ -16,10 +16,10 @@ struct clnorm_mpi_plan {
     cl_event *events;           /* of the shares' reductions */
 };
 
-/* Those that ask for nothing that depends on which samples a share has. */
+/* Those under which shares of a batch add up to the batch. */
 #define FLAGS                                                                                      \
     (CLNORM_SCALE | CLNORM_SHIFT | CLNORM_ADD | CLNORM_RELU | CLNORM_RUNNING | CLNORM_BIASED |     \
-     CLNORM_RENORM | CLNORM_SGD | CLNORM_ADAM)
+     CLNORM_RENORM | CLNORM_SGD | CLNORM_ADAM | CLNORM_LENGTHS)
 
 /* A pass as staged operations. */
 static const struct stages {
@@ -99,7 +99,7 @@ enum clnorm_status clnorm_mpi_plan_create(struct clnorm_mpi *mpi, struct clnorm_
     if (problem->flags & ~FLAGS)
         return clnorm__mpi_fail(mpi, CLNORM_UNSUPPORTED,
                                 "problem: of its flags only scale, shift, add, relu, running, "
-                                "biased, renorm, sgd and adam work over several ranks");
+                                "biased, renorm, lengths, sgd and adam work over several ranks");
     struct clnorm_mpi_plan *const made = calloc(1, sizeof *made);
     if (!made)
         return clnorm__mpi_fail(mpi, CLNORM_OUT_OF_MEMORY, "no memory for a plan");
@@ -183,6 +183,7 @@ static struct clnorm_arguments share_arguments(const struct run *run, int64_t fi
     arguments.x.offset += skipped;
     arguments.dy.offset += skipped;
     arguments.y.offset += skipped;
+    arguments.lengths.offset += (size_t)first * sizeof(uint32_t);
     arguments.workspace = (struct clnorm_buffer){NULL, 0};
     struct clnorm_buffer *const result = (void *)((char *)&arguments + stages_of(problem)->result);
     *result = (struct clnorm_buffer){run->memory, (size_t)share * run->plan->record};
@@ -228,8 +229,33 @@ static enum clnorm_status take_records(const struct run *run)
     return status;
 }
 
-/* Everything up to the reduction: what goes wrong here is told to all ranks. */
-static enum clnorm_status prepare(struct run *run)
+/* Valid positions of this rank's samples: M, as lengths in device memory have it. */
+static enum clnorm_status add_lengths(const struct run *run, int64_t *values)
+{
+    const struct clnorm_buffer *const lengths = &run->arguments->lengths;
+    const size_t samples = (size_t)run->arguments->batch;
+    const uint64_t most = (uint64_t)run->spatial;
+    *values = 0;
+    if (samples == 0)
+        return CLNORM_OK;
+    uint32_t *const copy = malloc(samples * sizeof *copy);
+    if (!copy)
+        return clnorm__mpi_fail(run->plan->mpi, CLNORM_OUT_OF_MEMORY,
+                                "no memory for the lengths of %zu samples", samples);
+    const enum clnorm_status status =
+        check_call(run->plan,
+                   clEnqueueReadBuffer(run->queue, lengths->memory, CL_TRUE, lengths->offset,
+                                       samples * sizeof *copy, copy, run->waits, run->wait, NULL),
+                   "clEnqueueReadBuffer");
+    for (size_t i = 0; status == CLNORM_OK && i < samples; i++)
+        *values += (int64_t)(copy[i] < most ? copy[i] : most);
+    free(copy);
+    return status;
+}
+
+/* Everything up to the reduction: what goes wrong here is told to all ranks. *values is M of this
+ * rank's samples. */
+static enum clnorm_status prepare(struct run *run, int64_t *values)
 {
     struct clnorm_mpi_plan *const plan = run->plan;
     const int64_t records = run->shares > 0 ? run->shares : 1;
@@ -242,7 +268,10 @@ static enum clnorm_status prepare(struct run *run)
         run->memory = NULL;
         return fail_as_context(plan, status);
     }
-    return take_records(run);
+    status = take_records(run);
+    if (status == CLNORM_OK && run->plan->problem.flags & CLNORM_LENGTHS)
+        status = add_lengths(run, values);
+    return status;
 }
 
 /* Maps this rank's samples by what all ranks have seen: `values` per channel. */
@@ -291,8 +320,8 @@ enum clnorm_status clnorm_mpi_plan_run(struct clnorm_mpi_plan *plan, cl_command_
         .values = arguments->batch * run.spatial,
     };
     cl_event last = NULL;
-    enum clnorm_status status =
-        clnorm__mpi_reduce(plan->mpi, prepare(&run), &pass, plan->records, plan->records);
+    enum clnorm_status status = prepare(&run, &pass.values);
+    status = clnorm__mpi_reduce(plan->mpi, status, &pass, plan->records, plan->records);
     if (status == CLNORM_OK)
         status = finish(&run, pass.values, &last);
     if (run.memory)

@@ -56,9 +56,9 @@ void part_of(const struct clnorm_values *values, const struct place *place, int 
              size_t *count)
 {
     const size_t row = (size_t)(values->problem.channels * values->spatial);
-    const int rows = clnorm_slots[slot].tensor;
-    *first = rows ? (size_t)place->first * row : 0;
-    *count = rows ? (size_t)place->rows * row : values->slot[slot].elements;
+    const size_t each = clnorm_slots[slot].tensor ? row : slot == CLNORM_SLOT_LENGTHS ? 1 : 0;
+    *first = (size_t)place->first * each;
+    *count = each > 0 ? (size_t)place->rows * each : values->slot[slot].elements;
 }
 
 static struct clnorm_buffer upload(struct clnorm_context *context,
@@ -67,16 +67,15 @@ static struct clnorm_buffer upload(struct clnorm_context *context,
 {
     size_t first, count;
     cl_int code;
-    const struct clnorm_slot_values *const one = &values->slot[slot];
-    const size_t size = clnorm_dtype_size(one->dtype);
+    const size_t size = clnorm_values_element_size(values, (enum clnorm_slot)slot);
     part_of(values, place, slot, &first, &count);
-    unsigned char *const stored = calloc(count + 1, size);
+    unsigned char *const stored = calloc(first + count + 1, size);
     require(stored != NULL, "memory");
-    for (size_t i = 0; i < count; i++)
-        clnorm_convert_store(one->dtype, stored, i, one->data[first + i]);
+    for (size_t i = first; i < first + count; i++)
+        clnorm_values_store(values, (enum clnorm_slot)slot, stored, i);
     const cl_mem memory =
         clCreateBuffer(clnorm_context_opencl(context), CL_MEM_READ_WRITE | CL_MEM_COPY_HOST_PTR,
-                       (count + 1) * size, stored, &code);
+                       (count + 1) * size, stored + first * size, &code);
     require(code == CL_SUCCESS, "clCreateBuffer");
     free(stored);
     return (struct clnorm_buffer){memory, 0};

@@ -216,8 +216,13 @@ static void wrong_arguments_are_shared(struct clnorm_mpi *mpi, struct clnorm_con
            "even shares", mpi);
     download_all(context, &values, place, &arguments);
     clnorm_mpi_plan_release(plan);
+    problem.flags |= CLNORM_GHOST;
+    problem.ghost = 2;
+    expect(clnorm_mpi_plan_create(mpi, context, &problem, &plan) == CLNORM_UNSUPPORTED && !plan,
+           "a plan of ghost batches", mpi);
     problem.operation = CLNORM_INFER;
     problem.flags = 0;
+    problem.ghost = 0;
     expect(clnorm_mpi_plan_create(mpi, context, &problem, &plan) == CLNORM_INVALID_ARGUMENT &&
                !plan,
            "a plan of infer", mpi);
@@ -322,6 +327,8 @@ static const struct {
     {"backward nhwc f32 ?x6x7 +scale +shift +sgd", CLNORM_DATA_ORDINARY},
     {"forward nhwc f32 ?x6x7 +running +renorm", CLNORM_DATA_ORDINARY},
     {"backward nchw f32 ?x5x7 +scale +renorm", CLNORM_DATA_ORDINARY},
+    {"forward nchw f32 ?x5x7 +running +lengths", CLNORM_DATA_ORDINARY},
+    {"backward nhwc f32 ?x6x7 +scale +shift +lengths", CLNORM_DATA_ORDINARY},
 };
 
 int main(int count, char **words)

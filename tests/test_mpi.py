@@ -36,7 +36,7 @@ def compare(mpiexec, program, cache):
     wrong = 0
     for runs in RUNS:
         results = [run(mpiexec, program, shares, cache) for shares in runs]
-        assert len(results[0]) == 11, results[0]
+        assert len(results[0]) == 13, results[0]
         for shares, result in zip(runs, results):
             for one, other in zip(results[0], result, strict=True):
                 if one != other:

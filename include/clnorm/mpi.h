@@ -77,12 +77,12 @@ CLNORM_API struct clnorm_mpi_statistics clnorm_mpi_statistics(const struct clnor
 struct clnorm_mpi_plan;
 
 /*
- * Makes a plan for a problem of CLNORM_FORWARD or CLNORM_BACKWARD on a
- * context of this rank. The extent of its batch is ignored: each run tells it. Only this rank is
- * involved, but all must make a plan for the same problem to run it. Release with
- * clnorm_mpi_plan_release, before *mpi and the context. Errors, with their detail in
- * clnorm_mpi_error: those of clnorm_plan_create; CLNORM_INVALID_ARGUMENT for other operations;
- * CLNORM_UNSUPPORTED for flags but scale, shift, add, relu, running, biased, renorm, sgd and adam.
+ * Makes a plan for a problem of CLNORM_FORWARD or CLNORM_BACKWARD on a context of this rank. The
+ * extent of its batch is ignored: each run tells it. Only this rank is involved, but all must make a
+ * plan for the same problem to run it. Release with clnorm_mpi_plan_release, before *mpi and the
+ * context. Errors, with their detail in clnorm_mpi_error: those of clnorm_plan_create;
+ * CLNORM_INVALID_ARGUMENT for other operations; CLNORM_UNSUPPORTED for ghost batches, which are not
+ * of the whole batch.
  */
 CLNORM_API enum clnorm_status clnorm_mpi_plan_create(struct clnorm_mpi *mpi,
                                                      struct clnorm_context *context,
