@@ -1,4 +1,4 @@
-/* Forward and backward over all ranks: reduce each share, merge them all, map this rank's samples. */
+/* Forward and backward over all ranks: reduce each share, merge all, map this rank's samples. */
 #include "ranks.h"
 
 #include <stdio.h>

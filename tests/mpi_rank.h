@@ -1,6 +1,6 @@
 /*
- * What test_mpi.c knows of its rank: the part of the batch that it has, that part on its device, and
- * what it finds wrong.
+ * What test_mpi.c knows of its rank: the part of the batch that it has, that part on its device,
+ * and what it finds wrong.
  */
 #ifndef CLNORM_TESTS_MPI_RANK_H
 #define CLNORM_TESTS_MPI_RANK_H
@@ -47,8 +47,8 @@ void download_all(struct clnorm_context *context, struct clnorm_values *values,
 /* FNV-1a of bytes that follow those `start` is of. */
 uint64_t digest(uint64_t start, const void *data, size_t bytes);
 
-/* Puts what all ranks have written together, and complains where parameters are not the same bits on
- * all of them. Returns the digest of all. */
+/* Puts what all ranks have written together, and complains where parameters are not the same bits
+ * on all of them. Returns the digest of all. */
 uint64_t gather(struct clnorm_values *values, const struct place *place, const char *text);
 
 #endif

@@ -1,9 +1,9 @@
 /*
  * test_mpi SHARES...: one batch over the ranks of mpirun, against the f64 reference over all of it.
  *
- * SHARES has how many of the batch's shares each rank holds; test_mpi.py runs it with the same shares
- * on different ranks. Rank 0 prints a line for each case with a digest of everything written, which
- * must not depend on who holds what. Exits with 1 when a rank finds something wrong.
+ * SHARES has how many of the batch's shares each rank holds; test_mpi.py runs it with the same
+ * shares on different ranks. Rank 0 prints a line for each case with a digest of everything
+ * written, which must not depend on who holds what. Exits with 1 when a rank finds something wrong.
  */
 #include "compare.h"
 #include "mpi_rank.h"
@@ -42,8 +42,8 @@ static uint64_t nodes(int64_t low, int64_t high, int64_t all, int64_t first, int
     return nodes(low, middle, all, first, end) + nodes(middle, high, all, first, end);
 }
 
-/* Bytes that one pass sends in all: from each rank but the first, the nodes of what it and the ranks
- * below it hold; and to each, one record. */
+/* Bytes that one pass sends in all: from each rank but the first, the nodes of what it and the
+ * ranks below it hold; and to each, one record. */
 static uint64_t theory(const struct clnorm_problem *problem, const struct place *place)
 {
     int64_t first[64] = {0};

@@ -11,8 +11,8 @@
  *     mean = mean_a + d*nb/n        m2 = m2_a + m2_b + d*d*na*nb/n
  *
  * No OpenCL is needed here. Functions keep nothing between calls and may be called from any thread;
- * an object is for one thread at a time. A NaN stays in its channel. The order of merging matters in
- * the last bits only, and the same order gives the same bits.
+ * an object is for one thread at a time. A NaN stays in its channel. The order of merging matters
+ * in the last bits only, and the same order gives the same bits.
  */
 #ifndef CLNORM_MOMENTS_H
 #define CLNORM_MOMENTS_H
@@ -26,8 +26,8 @@ extern "C" {
 /*
  * Moments of `channels` channels, a value each. The four arrays lie one after the other in the one
  * block that starts at count, so that count points to a record of f64 (see clnorm_moments_pack).
- * They are yours to read, to change, and to save as you like: count, mean and m2 are all that a file
- * needs, and what `clnorm moments` writes.
+ * They are yours to read, to change, and to save as you like: count, mean and m2 are all that a
+ * file needs, and what `clnorm moments` writes.
  */
 struct clnorm_moments {
     int64_t channels;
@@ -51,8 +51,8 @@ CLNORM_API void clnorm_moments_free(struct clnorm_moments *moments);
  * A record is one set of moments as struct clnorm_arguments has it, read back from a device: count,
  * mean, rest and m2, `channels` parameters each, floats for f32, f16 and bf16 tensors and doubles
  * for f64. Unpacking takes it into *moments as it is, without loss, in place of what is there;
- * packing rounds each number to nearest, the mean as a pair (a count is exact up to 2^24 in a float).
- * `record` holds 4*channels*clnorm_dtype_parameter_size(dtype) bytes, of any alignment.
+ * packing rounds each number to nearest, the mean as a pair (a count is exact up to 2^24 in a
+ * float). `record` holds 4*channels*clnorm_dtype_parameter_size(dtype) bytes, of any alignment.
  */
 CLNORM_API void clnorm_moments_unpack(struct clnorm_moments *moments, enum clnorm_dtype dtype,
                                       const void *record);
@@ -60,8 +60,9 @@ CLNORM_API void clnorm_moments_pack(const struct clnorm_moments *moments, enum c
                                     void *record);
 
 /*
- * Merges `more` into *moments, which then are those of all values of both. Channels that saw nothing
- * change nothing. CLNORM_INVALID_ARGUMENT, and nothing done, when their channels differ in number.
+ * Merges `more` into *moments, which then are those of all values of both. Channels that saw
+ * nothing change nothing. CLNORM_INVALID_ARGUMENT, and nothing done, when their channels differ in
+ * number.
  */
 CLNORM_API enum clnorm_status clnorm_moments_merge(struct clnorm_moments *moments,
                                                    const struct clnorm_moments *more);

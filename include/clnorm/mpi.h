@@ -1,16 +1,16 @@
 /*
  * clnorm/mpi.h: one batch on several machines, exactly synchronised, over an MPI communicator.
  *
- *     each rank: reduce its shares -> one reduction over all ranks -> normalise by what all have seen
+ *     each rank: reduce its shares -> one reduction over all ranks -> normalise by what all saw
  *
  * A component of its own, `find_package(clnorm COMPONENTS mpi)`, target clnorm::mpi; the library
  * itself knows nothing of MPI. mpi.md has a program, the volume and a cost model.
  *
  * Shares. The batch is cut into shares, numbered over all ranks: those of rank 0 come first, then
- * those of rank 1, and so on. A rank has any number of them, and a share any number of samples, none
- * included. Statistics are merged along one binary tree over the shares, whatever rank they are on.
- * So the same shares in the same order give the same bits on 1, 2 or 1000 ranks, provided that the
- * ranks' devices give the same bits for the same share, as equal devices do.
+ * those of rank 1, and so on. A rank has any number of them, and a share any number of samples,
+ * none included. Statistics are merged along one binary tree over the shares, whatever rank they
+ * are on. So the same shares in the same order give the same bits on 1, 2 or 1000 ranks, provided
+ * that the ranks' devices give the same bits for the same share, as equal devices do.
  *
  * One pass, forward or backward, costs one reduction: up a binomial tree of the ranks and down
  * again, 2*ceil(log2(ranks)) messages one after the other. A message is a header of 32 bytes and a
@@ -20,7 +20,7 @@
  * number is a power of two.
  *
  * Failures. What goes wrong on a rank before the reduction travels with it: all ranks return the
- * status of the first that failed, and none waits for one that has gone. What goes wrong after it is
+ * status of the first that failed, and may go on with the next pass. What goes wrong after it is
  * this rank's alone; a rank that stops must then say so to the others by clnorm_mpi_fail.
  *
  * Ranks must have the same byte order and floating-point format. Threads: a communicator and all
@@ -44,8 +44,8 @@ extern "C" {
 struct clnorm_mpi;
 
 /*
- * Makes what the ranks of a communicator need to act as one; all of them must call it, each with the
- * number of shares of its own, >= 0. The communicator is duplicated, and its error handler left
+ * Makes what the ranks of a communicator need to act as one; all of them must call it, each with
+ * the number of shares of its own, >= 0. The communicator is duplicated, and its error handler left
  * alone. A communicator of some of the ranks (MPI_Comm_split) gives statistics over those. Release
  * with clnorm_mpi_release. On failure *mpi is NULL on every rank, and message[size] (NULL with size
  * 0 is fine) says why. Errors: CLNORM_INVALID_ARGUMENT, CLNORM_OUT_OF_MEMORY,
@@ -78,8 +78,8 @@ struct clnorm_mpi_plan;
 
 /*
  * Makes a plan for a problem of CLNORM_FORWARD or CLNORM_BACKWARD on a context of this rank. The
- * extent of its batch is ignored: each run tells it. Only this rank is involved, but all must make a
- * plan for the same problem to run it. Release with clnorm_mpi_plan_release, before *mpi and the
+ * extent of its batch is ignored: each run tells it. Only this rank is involved, but all must make
+ * a plan for the same problem to run it. Release with clnorm_mpi_plan_release, before *mpi and the
  * context. Errors, with their detail in clnorm_mpi_error: those of clnorm_plan_create;
  * CLNORM_INVALID_ARGUMENT for other operations; CLNORM_UNSUPPORTED for ghost batches, which are not
  * of the whole batch.
@@ -137,9 +137,10 @@ CLNORM_API enum clnorm_status clnorm_mpi_reduce(struct clnorm_mpi *mpi,
 
 /*
  * The same as a callback, for something that merges what its devices have reduced and asks then for
- * the record of the whole batch, as a group of devices does. `user` is a struct clnorm_mpi_exchange,
- * on a communicator with one share a rank, and `set` the record of `bytes` bytes to replace. Whoever
- * fails without having called it tells the other ranks by clnorm_mpi_fail, unless `done` is set.
+ * the record of the whole batch, as a group of devices does. `user` is a struct
+ * clnorm_mpi_exchange, on a communicator with one share a rank, and `set` the record of `bytes`
+ * bytes to replace. Whoever fails without having called it tells the other ranks by
+ * clnorm_mpi_fail, unless `done` is set.
  */
 struct clnorm_mpi_exchange {
     struct clnorm_mpi *mpi;
