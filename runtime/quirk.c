@@ -17,6 +17,14 @@ static const struct clnorm__quirk quirks[] = {
      .device = "llvmpipe",
      .kind = CLNORM_KIND_GPU,
      .last = 1},
+    /* Flushing spins until the user event is complete. */
+    {.name = "flush", .platform = "Oclgrind", .synchronous = 1},
+    /* Two threads that complete events its commands wait for lock each other up. */
+    {.name = "notify",
+     .platform = "Portable Computing Language",
+     .device = "basic",
+     .synchronous = 1},
+    {.name = "callback", .platform = "Portable Computing Language", .mute = 1},
 };
 enum { ROW_COUNT = sizeof quirks / sizeof *quirks };
 

@@ -14,6 +14,9 @@ struct clnorm__quirk {
     const char *options;           /* for the compiler, after the others; NULL: none */
     enum clnorm_kind kind;         /* schedules for this kind of device; AUTO: what it says it is */
     int last;                      /* 1: the choice only where there is no other device */
+    int synchronous; /* 1: runs commands in the thread that enqueues or flushes them, and must not
+                        wait for user events that another thread completes */
+    int mute;        /* 1: callbacks for the end of a command are not called when it fails */
 };
 
 /* The next row for a device after `row` (NULL: the first one), or NULL. */

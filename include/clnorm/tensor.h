@@ -28,7 +28,8 @@
  * waits. Transfers are enqueued on a queue of their own, so that they overlap with kernels, and wait
  * for the commands they depend on by events; across contexts, where OpenCL knows no common events,
  * by a callback of the one that completes a user event of the other. One host thread that acquires,
- * enqueues and releases keeps any number of devices busy.
+ * enqueues and releases keeps any number of devices busy. (Devices that run commands in the thread
+ * that enqueues them, as Oclgrind and PoCL's `basic` do, wait there for those of others, too.)
  *
  * Threads: every function may be called from any thread at any time, but for the release of a
  * tensor. An access belongs to one thread at a time. No function waits for another thread: a range
@@ -118,9 +119,9 @@ struct clnorm_access {
      * NULL: nothing to wait for. Released with the access.
      */
     cl_event ready;
-    uint64_t first, count; /* the range */
-    struct clnorm_tensor *tensor;
-    struct clnorm__hold *hold; /* the library's */
+    uint64_t first, count;        /* the range */
+    struct clnorm_tensor *tensor; /* NULL: no access */
+    uint64_t hold;                /* the library's */
 };
 
 /*
@@ -163,8 +164,8 @@ CLNORM_API enum clnorm_status clnorm_tensor_acquire(struct clnorm_tensor *tensor
  * samples it was to write are lost, and every attempt to read them an error; who must be able to
  * fall back on the old values waits for `last` before, and abandons the access. *access becomes all
  * zero. Errors: CLNORM_INVALID_ARGUMENT (`last` is of another cl_context, or given on the host: the
- * access goes on), CLNORM_DEVICE_FAILED (it cannot be told when `last` is done: the access has
- * ended, and what it was to write is lost).
+ * access goes on), CLNORM_DEVICE_FAILED (the command of `last` has failed already, or it cannot be
+ * told when it is done: the access has been abandoned, as started).
  */
 CLNORM_API enum clnorm_status clnorm_access_release(struct clnorm_access *access, cl_event last);
 

@@ -220,6 +220,9 @@ const struct scenario scenarios[] = {
     {"backward", CONTEXT_KEPT, CACHE_NONE, WORK_BACKWARD, MANNER_POOLED, run, TELLS},
     {"double precision", CONTEXT_KEPT, CACHE_NONE, WORK_DOUBLE, MANNER_POOLED, run, TELLS},
     {"pool", CONTEXT_KEPT, CACHE_NONE, WORK_INFER, MANNER_POOLED, use_pool, TELLS},
+    {"tensor", CONTEXT_KEPT, CACHE_NONE, WORK_INFER, MANNER_POOLED, use_tensor, TELLS},
+    {"tensor on shared memory", CONTEXT_KEPT, CACHE_NONE, WORK_INFER, MANNER_POOLED | MANNER_SHARED,
+     use_tensor, TELLS},
     {"life", CONTEXT_OWN, CACHE_DISK, WORK_INFER, MANNER_POOLED, live, TELLS},
 };
 const unsigned scenario_count = sizeof scenarios / sizeof *scenarios;

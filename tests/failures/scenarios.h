@@ -23,4 +23,7 @@ struct scenario {
 extern const struct scenario scenarios[];
 extern const unsigned scenario_count;
 
+/* tensors.c: one tensor in two contexts, each with work of the other to wait for. */
+enum clnorm_status use_tensor(struct stage *stage, const struct scenario *scenario);
+
 #endif

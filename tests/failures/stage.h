@@ -66,6 +66,7 @@ enum manner {
     MANNER_OVERLAP = 16,     /* y is a sub-buffer of x's memory, and overlaps x: to be refused */
     MANNER_UNWATCHED = 32,
     MANNER_ADOPTED = 64, /* the plan is made on the application's program */
+    MANNER_SHARED = 128, /* tensors: devices work on the host view */
 };
 
 /*

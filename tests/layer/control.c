@@ -9,6 +9,7 @@ static struct {
     struct clnorm_layer_failure failure; /* call 0: none is armed */
     unsigned calls[CLNORM_LAYER_ENTRY_COUNT + 1], failed[CLNORM_LAYER_ENTRY_COUNT + 1];
     struct clnorm_layer_references references;
+    unsigned buffers; /* the limit */
 } layer = {.mutex = PTHREAD_MUTEX_INITIALIZER};
 
 static const char *const names[CLNORM_LAYER_ENTRY_COUNT] = {
@@ -74,6 +75,13 @@ unsigned clnorm_layer_failed(unsigned entry)
     return failed;
 }
 
+void clnorm_layer_limit_buffers(unsigned buffers)
+{
+    pthread_mutex_lock(&layer.mutex);
+    layer.buffers = buffers;
+    pthread_mutex_unlock(&layer.mutex);
+}
+
 struct clnorm_layer_references clnorm_layer_references(void)
 {
     pthread_mutex_lock(&layer.mutex);
@@ -105,6 +113,9 @@ cl_int layer_enter(enum clnorm_layer_entry entry)
             code = layer.failure.code;
         }
     }
+    if (entry == CLNORM_LAYER_clCreateBuffer && layer.buffers > 0 &&
+        layer.references.count[CLNORM_LAYER_MEMORY] >= (long)layer.buffers)
+        code = CL_MEM_OBJECT_ALLOCATION_FAILURE;
     pthread_mutex_unlock(&layer.mutex);
     return code;
 }

@@ -67,6 +67,10 @@ CLNORM_LAYER_PUBLIC void clnorm_layer_arm(const struct clnorm_layer_failure *fai
 CLNORM_LAYER_PUBLIC unsigned clnorm_layer_calls(unsigned entry);
 CLNORM_LAYER_PUBLIC unsigned clnorm_layer_failed(unsigned entry);
 
+/* A device with room for so many buffers: clCreateBuffer fails when there are as many, watched or
+ * not. 0: as many as one likes. */
+CLNORM_LAYER_PUBLIC void clnorm_layer_limit_buffers(unsigned buffers);
+
 /* ---- References: counted always, watched or not ---- */
 
 enum clnorm_layer_object {

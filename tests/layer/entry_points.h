@@ -160,6 +160,10 @@
     ROW(clSetKernelArg, (cl_kernel kernel, cl_uint index, size_t size, const void *value),         \
         (kernel, index, size, value))                                                              \
     ROW(clSetUserEventStatus, (cl_event event, cl_int status), (event, status))                    \
+    ROW(clSetEventCallback,                                                                        \
+        (cl_event event, cl_int type, void(CL_CALLBACK * notify)(cl_event, cl_int, void *),        \
+         void *user),                                                                              \
+        (event, type, notify, user))                                                               \
     ROW(clWaitForEvents, (cl_uint count, const cl_event *events), (count, events))                 \
     ROW(clFlush, (cl_command_queue queue), (queue))                                                \
     ROW(clFinish, (cl_command_queue queue), (queue))
