@@ -253,7 +253,8 @@ static void try_site(unsigned entry, unsigned call)
 
 static void try_losing_the_device(unsigned call)
 {
-    const struct clnorm_layer_failure failure = {ANY, call, 1, CL_DEVICE_NOT_AVAILABLE};
+    const struct clnorm_layer_failure failure = {
+        .entry = ANY, .call = call, .for_good = 1, .code = CL_DEVICE_NOT_AVAILABLE};
     try_failure(&failure);
     sweep.failures++;
 }

@@ -100,14 +100,17 @@ static int strikes(const struct clnorm_layer_failure *failure, unsigned entry, u
     return failure->for_good ? calls >= failure->call : calls == failure->call;
 }
 
-cl_int layer_enter(enum clnorm_layer_entry entry)
+cl_int layer_enter(enum clnorm_layer_entry entry, cl_context (*context_of)(const void *object),
+                   const void *object)
 {
     static const unsigned any = CLNORM_LAYER_ENTRY_COUNT;
     cl_int code = CL_SUCCESS;
     pthread_mutex_lock(&layer.mutex);
     if (layer.watching) {
         const unsigned calls = ++layer.calls[entry], all = ++layer.calls[any];
-        if (strikes(&layer.failure, entry, calls) || strikes(&layer.failure, any, all)) {
+        const cl_context only = layer.failure.only;
+        if ((strikes(&layer.failure, entry, calls) || strikes(&layer.failure, any, all)) &&
+            (!only || context_of(object) == only)) {
             layer.failed[entry]++;
             layer.failed[any]++;
             code = layer.failure.code;

@@ -58,6 +58,8 @@ struct clnorm_layer_failure {
     unsigned call;
     int for_good;
     cl_int code;
+    cl_context only; /* not NULL: calls on its objects only, of those that the failure is for, as
+                        when one device of several is lost */
 };
 
 /* Counts calls from 0 again, and arms the failure; NULL: none. */

@@ -164,16 +164,17 @@
         (cl_event event, cl_int type, void(CL_CALLBACK * notify)(cl_event, cl_int, void *),        \
          void *user),                                                                              \
         (event, type, notify, user))                                                               \
-    ROW(clWaitForEvents, (cl_uint count, const cl_event *events), (count, events))                 \
     ROW(clFlush, (cl_command_queue queue), (queue))                                                \
     ROW(clFinish, (cl_command_queue queue), (queue))
 
-/* All of them, as ROW(name, ...); clEnqueueMapBuffer returns neither code nor object. */
+/* All of them, as ROW(name, ...); clEnqueueMapBuffer returns neither code nor object, and
+ * clWaitForEvents takes objects in a list. */
 #define CLNORM_LAYER_ENTRY_POINTS(ROW)                                                             \
     CLNORM_LAYER_REFERENCES(ROW)                                                                   \
     CLNORM_LAYER_CREATORS(ROW)                                                                     \
     CLNORM_LAYER_COMMANDS(ROW)                                                                     \
     CLNORM_LAYER_CALLS(ROW)                                                                        \
-    ROW(clEnqueueMapBuffer, void *)
+    ROW(clEnqueueMapBuffer, void *)                                                                \
+    ROW(clWaitForEvents, cl_int)
 
 #endif

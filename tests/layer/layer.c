@@ -1,13 +1,59 @@
 /* The loader's side of the layer, and an entry point for each row of entry_points.h. */
 #include "layer.h"
 
+#include <stdint.h>
+
 /* What is behind the layer: the disguise, then the drivers or another layer. And its front. */
 static cl_icd_dispatch behind, front;
+
+/* ---- Whose an object is ---- */
+
+#define CONTEXT_OF(type, query, what)                                                              \
+    static cl_context context_of_##type(const void *object)                                        \
+    {                                                                                              \
+        cl_context context = NULL;                                                                 \
+        behind.query((type)(uintptr_t)object, what, sizeof context, &context, NULL);               \
+        return context;                                                                            \
+    }
+
+CONTEXT_OF(cl_command_queue, clGetCommandQueueInfo, CL_QUEUE_CONTEXT)
+CONTEXT_OF(cl_mem, clGetMemObjectInfo, CL_MEM_CONTEXT)
+CONTEXT_OF(cl_program, clGetProgramInfo, CL_PROGRAM_CONTEXT)
+CONTEXT_OF(cl_kernel, clGetKernelInfo, CL_KERNEL_CONTEXT)
+CONTEXT_OF(cl_event, clGetEventInfo, CL_EVENT_CONTEXT)
+
+static cl_context context_of_cl_context(const void *object)
+{
+    return (cl_context)(uintptr_t)object;
+}
+
+static cl_context context_of_nothing(const void *object)
+{
+    (void)object;
+    return NULL;
+}
+
+/* Enters an entry point whose arguments begin with one on which it works. */
+#define FIRST(first, ...) first
+#define FIRST_OF(...)     FIRST(__VA_ARGS__, 0)
+#define ENTER(name, one)                                                                           \
+    layer_enter(CLNORM_LAYER_##name,                                                               \
+                _Generic((one), cl_context                                                         \
+                         : context_of_cl_context, cl_command_queue                                 \
+                         : context_of_cl_command_queue, cl_mem                                     \
+                         : context_of_cl_mem, cl_program                                           \
+                         : context_of_cl_program, cl_kernel                                        \
+                         : context_of_cl_kernel, cl_event                                          \
+                         : context_of_cl_event, default                                            \
+                         : context_of_nothing),                                                    \
+                (const void *)(uintptr_t)(one))
+
+/* ---- Entry points ---- */
 
 #define REFERENCE(name, type, object, step)                                                        \
     static cl_int CL_API_CALL front_##name(type one)                                               \
     {                                                                                              \
-        const cl_int refused = layer_enter(CLNORM_LAYER_##name);                                   \
+        const cl_int refused = ENTER(name, one);                                                   \
         if (refused != CL_SUCCESS && step > 0)                                                     \
             return refused;                                                                        \
         const cl_int code = behind.name(one);                                                      \
@@ -19,7 +65,7 @@ static cl_icd_dispatch behind, front;
 #define CREATOR(name, type, object, parameters, arguments)                                         \
     static type CL_API_CALL front_##name parameters                                                \
     {                                                                                              \
-        const cl_int refused = layer_enter(CLNORM_LAYER_##name);                                   \
+        const cl_int refused = ENTER(name, FIRST_OF arguments);                                    \
         if (refused != CL_SUCCESS) {                                                               \
             if (code)                                                                              \
                 *code = refused;                                                                   \
@@ -34,7 +80,7 @@ static cl_icd_dispatch behind, front;
 #define COMMAND(name, parameters, arguments)                                                       \
     static cl_int CL_API_CALL front_##name parameters                                              \
     {                                                                                              \
-        const cl_int refused = layer_enter(CLNORM_LAYER_##name);                                   \
+        const cl_int refused = ENTER(name, FIRST_OF arguments);                                    \
         if (refused != CL_SUCCESS)                                                                 \
             return refused;                                                                        \
         const cl_int code = behind.name arguments;                                                 \
@@ -46,7 +92,7 @@ static cl_icd_dispatch behind, front;
 #define CALL(name, parameters, arguments)                                                          \
     static cl_int CL_API_CALL front_##name parameters                                              \
     {                                                                                              \
-        const cl_int refused = layer_enter(CLNORM_LAYER_##name);                                   \
+        const cl_int refused = ENTER(name, FIRST_OF arguments);                                    \
         return refused != CL_SUCCESS ? refused : behind.name arguments;                            \
     }
 
@@ -61,7 +107,7 @@ static void *CL_API_CALL front_clEnqueueMapBuffer(cl_command_queue queue, cl_mem
                                                   const cl_event *wait, cl_event *event,
                                                   cl_int *code)
 {
-    const cl_int refused = layer_enter(CLNORM_LAYER_clEnqueueMapBuffer);
+    const cl_int refused = ENTER(clEnqueueMapBuffer, queue);
     if (refused != CL_SUCCESS) {
         if (code)
             *code = refused;
@@ -72,6 +118,13 @@ static void *CL_API_CALL front_clEnqueueMapBuffer(cl_command_queue queue, cl_mem
     if (mapped && event)
         layer_count(CLNORM_LAYER_EVENT, +1);
     return mapped;
+}
+
+static cl_int CL_API_CALL front_clWaitForEvents(cl_uint count, const cl_event *events)
+{
+    const cl_event first = count > 0 && events ? events[0] : NULL;
+    const cl_int refused = ENTER(clWaitForEvents, first);
+    return refused != CL_SUCCESS ? refused : behind.clWaitForEvents(count, events);
 }
 
 /* ---- The loader's interface: cl_loader_layers, CL/cl_layer.h ---- */

@@ -8,8 +8,10 @@
 
 /* ---- control.c ---- */
 
-/* To be called first in each entry point: the code it shall fail with, or CL_SUCCESS. */
-cl_int layer_enter(enum clnorm_layer_entry entry);
+/* To be called first in each entry point: the code it shall fail with, or CL_SUCCESS. context_of
+ * tells whose the object is that the call works on. */
+cl_int layer_enter(enum clnorm_layer_entry entry, cl_context (*context_of)(const void *object),
+                   const void *object);
 
 void layer_count(enum clnorm_layer_object object, int step);
 
