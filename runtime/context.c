@@ -16,7 +16,18 @@ static enum clnorm_status refuse_call(struct clnorm__report report, cl_int code,
                           clnorm__code_name(code), (int)code);
 }
 
-/* The caller's device must be one of its context's; without one, the context's first. */
+/* The device that a sub-device is a part of; NULL: none. */
+static cl_device_id parent_of(cl_device_id device)
+{
+    cl_device_id parent = NULL;
+    clGetDeviceInfo(device, CL_DEVICE_PARENT_DEVICE, sizeof parent, &parent, NULL);
+    return parent;
+}
+
+/*
+ * The caller's device must be one of its context's; without one, the context's first. Of a context
+ * that was made for a sub-device, PoCL names the device that this is a part of.
+ */
 static enum clnorm_status adopt_device(const struct clnorm_context_options *options,
                                        cl_device_id *device, struct clnorm__report report)
 {
@@ -35,6 +46,9 @@ static enum clnorm_status adopt_device(const struct clnorm_context_options *opti
     for (size_t i = 0; i < bytes / sizeof *ids && code == CL_SUCCESS; i++)
         if (!found && (!options->device || options->device == ids[i]))
             found = ids[i];
+    for (size_t i = 0; i < bytes / sizeof *ids && code == CL_SUCCESS && !found; i++)
+        if (parent_of(options->device) == ids[i])
+            found = options->device;
     free(ids);
     if (code != CL_SUCCESS)
         return refuse_call(report, code, "clGetContextInfo");

@@ -36,6 +36,19 @@ static void describe_groups(struct clnorm__facts *facts, struct clnorm_target *t
                               : version >= 200;
 }
 
+/* The last cache before memory. Sub-devices share it with the others of their device, and count on
+ * a part like theirs of the compute units. */
+static uint64_t read_shared_cache(struct clnorm__facts *facts, uint32_t units)
+{
+    const cl_ulong cache = clnorm__facts_ulong(facts, CL_DEVICE_GLOBAL_MEM_CACHE_SIZE);
+    struct clnorm__facts of_parent = {.platform = facts->platform};
+    clnorm__facts_read(facts, CL_DEVICE_PARENT_DEVICE, &of_parent.device, sizeof(cl_device_id));
+    if (!of_parent.device)
+        return cache;
+    const cl_uint all = clnorm__facts_uint(&of_parent, CL_DEVICE_MAX_COMPUTE_UNITS);
+    return all > units ? cache / all * units : cache;
+}
+
 static struct clnorm_target describe_target(struct clnorm__facts *facts)
 {
     cl_device_type type;
@@ -56,7 +69,7 @@ static struct clnorm_target describe_target(struct clnorm__facts *facts)
         return target;
     const uint64_t floats = clnorm__facts_uint(facts, CL_DEVICE_NATIVE_VECTOR_WIDTH_FLOAT);
     target.vector_bytes = (uint32_t)clamp(4 * floats, 16, 64);
-    const cl_ulong cache = clnorm__facts_ulong(facts, CL_DEVICE_GLOBAL_MEM_CACHE_SIZE);
+    const uint64_t cache = read_shared_cache(facts, target.compute_units);
     if (cache > 0)
         target.shared_cache = clamp(cache, target.cache, 1u << 30);
     return target;
