@@ -99,6 +99,18 @@ void clnorm__stamps_prune(struct clnorm__stamps *stamps)
     stamps->count = kept;
 }
 
+void clnorm__stamps_drop_context(struct clnorm__stamps *stamps, cl_context opencl)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < stamps->count; i++) {
+        if (stamps->at[i]->opencl != opencl)
+            stamps->at[kept++] = stamps->at[i];
+        else
+            clnorm__stamp_drop(stamps->at[i]);
+    }
+    stamps->count = kept;
+}
+
 void clnorm__stamps_clear(struct clnorm__stamps *stamps)
 {
     while (stamps->count > 0)

@@ -46,6 +46,8 @@ int clnorm__stamps_append(struct clnorm__stamps *stamps, const struct clnorm__st
 int clnorm__stamps_same(const struct clnorm__stamps *a, const struct clnorm__stamps *b);
 /* Drops those that are done or have failed. */
 void clnorm__stamps_prune(struct clnorm__stamps *stamps);
+/* Drops those of a cl_context. */
+void clnorm__stamps_drop_context(struct clnorm__stamps *stamps, cl_context opencl);
 /* Drops all; the room stays. */
 void clnorm__stamps_clear(struct clnorm__stamps *stamps);
 void clnorm__stamps_free(struct clnorm__stamps *stamps);

@@ -85,6 +85,14 @@ static void add(struct clnorm_tensor_statistics *sum, const struct clnorm_tensor
     sum->device_peak += more->device_peak;
 }
 
+/* Commands of a context that is forgotten are done, or nobody will ever tell: they are not waited
+ * for where they used the host view. */
+static void forget_users(struct clnorm_tensor *tensor, const struct clnorm__place *place)
+{
+    for (struct clnorm__piece *piece = tensor->pieces; piece; piece = piece->next)
+        clnorm__stamps_drop_context(clnorm__piece_users(piece, place), place->context->opencl);
+}
+
 enum clnorm_status clnorm_tensor_forget(struct clnorm_tensor *tensor,
                                         struct clnorm_context *context, uint64_t *lost)
 {
@@ -101,6 +109,7 @@ enum clnorm_status clnorm_tensor_forget(struct clnorm_tensor *tensor,
             if (h->place == place)
                 clnorm__hold_end(tensor, h, 0, 1, NULL);
         }
+        forget_users(tensor, place);
         clnorm__place_close(tensor, place);
         add(&tensor->forgotten, &place->statistics);
         place->statistics = (struct clnorm_tensor_statistics){0};
