@@ -8,6 +8,7 @@ install(TARGETS clnorm clnorm_codegen EXPORT clnorm-targets
     INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(FILES ${PROJECT_SOURCE_DIR}/include/clnorm/clnorm.h ${PROJECT_SOURCE_DIR}/include/clnorm/codegen.h
     ${PROJECT_SOURCE_DIR}/include/clnorm/moments.h ${PROJECT_SOURCE_DIR}/include/clnorm/tensor.h
+    ${PROJECT_SOURCE_DIR}/include/clnorm/group.h
     DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/clnorm)
 
 if(TARGET clnorm_command)

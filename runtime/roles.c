@@ -45,6 +45,12 @@ struct clnorm_buffer clnorm__buffer_given(const struct clnorm_arguments *argumen
     return buffer;
 }
 
+void clnorm__buffer_give(struct clnorm_arguments *arguments, unsigned role,
+                         struct clnorm_buffer buffer)
+{
+    memcpy((char *)arguments + buffers[role].place, &buffer, sizeof buffer);
+}
+
 static int is_backward(enum clnorm_operation op)
 {
     return op >= CLNORM_BACKWARD_SUMS && op <= CLNORM_BACKWARD_FROZEN;

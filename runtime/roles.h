@@ -50,6 +50,8 @@ enum clnorm_use clnorm__buffer_use(const struct clnorm_problem *problem, unsigne
 
 /* What the arguments give for a role; for CONSTANTS the workspace. */
 struct clnorm_buffer clnorm__buffer_given(const struct clnorm_arguments *arguments, unsigned role);
+void clnorm__buffer_give(struct clnorm_arguments *arguments, unsigned role,
+                         struct clnorm_buffer buffer);
 
 /* What a buffer of the role holds for given extents; CONSTANTS as in the workspace. */
 size_t clnorm__buffer_element_size(const struct clnorm_problem *problem, unsigned role);
