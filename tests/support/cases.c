@@ -81,7 +81,8 @@ static const struct extents small_dense[] = {{2, 1}, END};
      ONE(CLNORM_INPUT_GRADIENT))
 #define ORDINARY ONE(CLNORM_DATA_ORDINARY)
 #define NASTY    EVERY(CLNORM_DATA_EXACT)
-#define SMALL    (ONE(CLNORM_EFFORT_GROUPS) | ONE(CLNORM_EFFORT_SMALL) | PORTABLE)
+#define SMALLEST (ONE(CLNORM_EFFORT_GROUPS) | ONE(CLNORM_EFFORT_SMALL))
+#define SMALL    (SMALLEST | PORTABLE)
 #define PORTABLE ONE(CLNORM_EFFORT_PORTABLE)
 #define FULL     (ONE(CLNORM_EFFORT_FULL) | ONE(CLNORM_EFFORT_EXHAUSTIVE))
 #define QUICK    (ONE(CLNORM_EFFORT_QUICK) | PORTABLE | FULL)
@@ -98,8 +99,8 @@ static const struct row rows[] = {
     {SMALL, 19, small_rows, TRAINING, ONE(CLNORM_NCHW), F32, ORDINARY, MOST, STREAMING, 0, EACH},
     {SMALL, 3, small_open, TRAINING, ONE(CLNORM_NHWC), F32, ORDINARY, MOST, STREAMING, 0, EACH},
     {SMALL, 9, small_rows, WHOLE, ONE(CLNORM_NHWC), DTYPES, ORDINARY, MOST, STREAMING, 0, DRAWN},
-    {SMALL, 9, small_rows, OPERATIONS, BOTH, F32, ORDINARY, MOST, PIPELINED, 0, EACH},
-    {SMALL, 17, small_open, WHOLE, BOTH, DTYPES, ORDINARY, MOST, PIPELINED, 0, DRAWN},
+    {SMALLEST, 9, small_rows, OPERATIONS, BOTH, F32, ORDINARY, MOST, PIPELINED, 0, EACH},
+    {SMALLEST, 17, small_open, WHOLE, BOTH, DTYPES, ORDINARY, MOST, PIPELINED, 0, DRAWN},
     {SMALL, 1025, small_dense, TRAINING, BOTH, F32, ORDINARY, MOST, STREAMING, 0, EACH},
     {PORTABLE, 5, small_open, OPERATIONS, BOTH, DTYPES, ORDINARY, ALL_LEGAL, PLAINEST, 0, DRAWN},
     {QUICK, 5, few, OPERATIONS, BOTH, F32, NASTY, MOST, BY_LIBRARY, 0, DRAWN},
@@ -343,7 +344,7 @@ static void visit_schedules(struct walk *const walk, const struct row *const row
         target.sub_group = target.collectives = 1;
         one.target = clnorm_kind_name(kinds[k]);
         for (unsigned i = 0; clnorm_schedule_choose(&one.problem, &target, i, &one.schedule); i++) {
-            if (k == 0 || i == 0)
+            if (k == 0 || (i == 0 && walk->effort != CLNORM_EFFORT_PORTABLE))
                 visit_scheduled(walk, row, one, only);
         }
     }

@@ -11,8 +11,9 @@
 /*
  * Small: every operation, layout, dtype and schedule on a handful of values, for simulators.
  * Groups: of those the walks of work-groups, for ways to compile barriers.
- * Portable: small, quick, and every flag set in one of the layouts and dtypes, for implementations
- * other than the one that full is for.
+ * Portable: most of small, quick, and every flag set in one of the layouts and dtypes, for
+ * implementations other than the one that full is for. The pipeline of an FPGA, which takes other
+ * compilers seconds, is there once for each operation and layout, and where the library chooses it.
  * Quick: 75 programs, every operation and layout, every dtype, the awkward channel counts.
  * Full: quick, all schedules of forward and backward, all awkward shapes (short rows, few channels,
  * ragged parts and stores past the caches in every way in place, too), and every flag set of every

@@ -89,9 +89,9 @@ static inline struct clnorm_values values_of(const char *text, int64_t batch, in
     return values;
 }
 
-/* Calls `check` under the first choices of CPU, GPU and FPGA and, at an effort of quick and more, under
- * every schedule the table offers a CPU; narrowed for the effort, repeats left out. Those with folds
- * that the device has not are unsupported. */
+/* Calls `check` under every schedule the table offers a CPU and the first choices of GPU and FPGA; at
+ * an effort less than quick under the first choices of CPU and GPU, narrowed for the effort. Repeats
+ * are left out. Those with folds that the device has not are unsupported. */
 static inline void
 for_each_schedule(const struct clnorm_problem *problem,
                   void (*check)(const struct clnorm_schedule *schedule, void *user), void *user)
@@ -100,8 +100,10 @@ for_each_schedule(const struct clnorm_problem *problem,
     unsigned count = 0;
     for (int kind = CLNORM_KIND_CPU; kind < CLNORM_KIND_COUNT; kind++) {
         struct clnorm_target target = clnorm_target_default((enum clnorm_kind)kind);
-        const unsigned end =
-            kind == CLNORM_KIND_CPU && test_effort() >= CLNORM_EFFORT_QUICK ? UINT_MAX : 1;
+        const int brief = test_effort() < CLNORM_EFFORT_QUICK;
+        const unsigned end = kind == CLNORM_KIND_FPGA && brief   ? 0
+                             : kind == CLNORM_KIND_CPU && !brief ? UINT_MAX
+                                                                 : 1;
         struct clnorm_schedule schedule;
         target.sub_group = target.collectives = 1;
         for (unsigned index = 0;
