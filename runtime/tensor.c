@@ -196,8 +196,9 @@ static void close_places(struct clnorm_tensor *tensor)
             clnorm__piece_set_invalid(piece, p);
         if (p->context) {
             clnorm__place_shrink(tensor, p, 0, tensor->samples);
-            clnorm__place_close(tensor, p);
+            clnorm__place_forget(tensor, p);
         }
+        clnorm__place_close(p);
     }
     clnorm__pieces_close(tensor);
     clnorm__bridges_close(&tensor->bridges);

@@ -58,12 +58,13 @@ enum clnorm__memory_kind {
     CLNORM__MEMORY_SEPARATE, /* in `blocks` */
 };
 
-/* The host, or a context that uses the tensor. One that was forgotten has no context, and serves
- * again. */
+/* The host, or a context that uses the tensor. One that was forgotten has no context. */
 struct clnorm__place {
     struct clnorm__place *next;
     unsigned index; /* 0: the host */
     struct clnorm_context *context;
+    cl_context opencl; /* what the queue is of */
+    cl_device_id device;
     cl_command_queue queue; /* for transfers */
     int bridged;            /* its commands may wait for user events */
     int mute;               /* callbacks are not called for commands that fail */
@@ -176,8 +177,12 @@ void clnorm__piece_set_invalid(struct clnorm__piece *piece, const struct clnorm_
 enum clnorm_status clnorm__place_open(struct clnorm_tensor *tensor, struct clnorm_context *context,
                                       struct clnorm__place **place);
 
-/* Gives up its memory and queue, and waits for nothing. */
-void clnorm__place_close(struct clnorm_tensor *tensor, struct clnorm__place *place);
+/* Gives up its context and its blocks, and waits for nothing. */
+void clnorm__place_forget(struct clnorm_tensor *tensor, struct clnorm__place *place);
+
+/* Releases what a forgotten place still has, when the tensor is released: commands may be on the
+ * queue until then, and Intel's runtime does not finish those of a queue that is released. */
+void clnorm__place_close(struct clnorm__place *place);
 
 /* Finds out whether its memory is shared, where that is not known. Waits for the driver to map the
  * host view once. */

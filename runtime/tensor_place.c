@@ -32,11 +32,14 @@ static enum clnorm_status open_queue(struct clnorm_tensor *tensor, struct clnorm
     return clnorm__tensor_fail_call(tensor, place, code, "clCreateCommandQueue");
 }
 
-/* One that was forgotten, or a new one. */
-static struct clnorm__place *take_place(struct clnorm_tensor *tensor)
+/* The place a forgotten context had on this device, or one that never came to a queue, or a new one.
+ * A queue keeps its cl_context, whose handle names no other meanwhile. */
+static struct clnorm__place *take_place(struct clnorm_tensor *tensor,
+                                        const struct clnorm_context *context)
 {
     struct clnorm__place *place = tensor->places;
-    while (place && place->context)
+    while (place && (place->context || (place->queue && (place->opencl != context->opencl ||
+                                                         place->device != context->device.device))))
         place = place->next;
     if (place)
         return place;
@@ -59,10 +62,14 @@ enum clnorm_status clnorm__place_open(struct clnorm_tensor *tensor, struct clnor
     *place = clnorm__place_find(tensor, context);
     if (*place)
         return CLNORM_OK;
-    *place = take_place(tensor);
+    *place = take_place(tensor, context);
     if (!*place)
         return clnorm__tensor_fail(tensor, CLNORM_OUT_OF_MEMORY, "out of memory");
     (*place)->context = context;
+    if ((*place)->queue)
+        return CLNORM_OK;
+    (*place)->opencl = context->opencl;
+    (*place)->device = context->device.device;
     apply_quirks(*place);
     const enum clnorm_status status = open_queue(tensor, *place);
     if (status != CLNORM_OK)
@@ -70,7 +77,7 @@ enum clnorm_status clnorm__place_open(struct clnorm_tensor *tensor, struct clnor
     return status;
 }
 
-void clnorm__place_close(struct clnorm_tensor *tensor, struct clnorm__place *place)
+void clnorm__place_forget(struct clnorm_tensor *tensor, struct clnorm__place *place)
 {
     for (struct clnorm__piece *p = tensor->pieces; p; p = p->next) {
         clnorm__piece_set_invalid(p, place);
@@ -82,15 +89,18 @@ void clnorm__place_close(struct clnorm_tensor *tensor, struct clnorm__place *pla
         clnorm_pool_release(place->context, block->memory, NULL, NULL);
         free(block);
     }
+    place->statistics.device_bytes = 0;
+    place->context = NULL;
+}
+
+void clnorm__place_close(struct clnorm__place *place)
+{
     if (place->shared)
         clReleaseMemObject(place->shared);
     if (place->queue)
         clReleaseCommandQueue(place->queue);
-    place->statistics.device_bytes = 0;
     place->shared = NULL;
     place->queue = NULL;
-    place->context = NULL;
-    place->kind = CLNORM__MEMORY_UNKNOWN;
 }
 
 /* ---- Sharing the host view ---- */

@@ -110,7 +110,7 @@ enum clnorm_status clnorm_tensor_forget(struct clnorm_tensor *tensor,
                 clnorm__hold_end(tensor, h, 0, 1, NULL);
         }
         forget_users(tensor, place);
-        clnorm__place_close(tensor, place);
+        clnorm__place_forget(tensor, place);
         add(&tensor->forgotten, &place->statistics);
         place->statistics = (struct clnorm_tensor_statistics){0};
     }

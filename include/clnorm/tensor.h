@@ -25,8 +25,9 @@
  * hands it over. clnorm_tensor_statistics counts the bytes that did move.
  *
  * Order. Nothing but acquiring for the host, releasing a tensor, and running out of device memory
- * waits. Transfers are enqueued on a queue of their own, so that they overlap with kernels, and wait
- * for the commands they depend on by events; across contexts, where OpenCL knows no common events,
+ * waits (and a moment, the first time a context is found to share memory). Transfers are enqueued
+ * on a queue of their own, so that they overlap with kernels, and wait for the commands they depend
+ * on by events; across contexts, where OpenCL knows no common events,
  * by a callback of the one that completes a user event of the other. One host thread that acquires,
  * enqueues and releases keeps any number of devices busy. (Devices that run commands in the thread
  * that enqueues them, as Oclgrind and PoCL's `basic` do, wait there for those of others, too.)
@@ -202,8 +203,9 @@ CLNORM_API enum clnorm_status clnorm_tensor_evict(struct clnorm_tensor *tensor,
 /*
  * Forgets a context, as when its device has failed: its accesses end, its copies go without being
  * moved or waited for, and *lost (may be NULL) is how many samples only it had. They are lost. The
- * context may be used again later, as if it were new, and be released. Commands that use its
- * copies must not be running, unless its device is gone. Errors: CLNORM_INVALID_ARGUMENT (NULL).
+ * context may be used again later, as if it were new, or be released; its cl_context is kept until
+ * the tensor is released. Commands that use its copies must not be running, unless its device is
+ * gone. Errors: CLNORM_INVALID_ARGUMENT (NULL), CLNORM_UNSUPPORTED (after fork).
  */
 CLNORM_API enum clnorm_status clnorm_tensor_forget(struct clnorm_tensor *tensor,
                                                    struct clnorm_context *context, uint64_t *lost);
