@@ -76,6 +76,9 @@ void fuse_ghosts(
         sources_next(&source, distance);
         targets_next(&target, distance);
         results_next(&result);
+#if SCRATCH
+        barrier(CLK_LOCAL_MEM_FENCE); // the next sub-batch writes what this one's fold has read
+#endif
     }
 #if BACKWARD && (SCALE || SHIFT)
     const ulong last = tile_last(e);

@@ -506,6 +506,7 @@ void fuse_ghosts(
         sources_next(&source, distance);
         targets_next(&target, distance);
         results_next(&result);
+        barrier(CLK_LOCAL_MEM_FENCE); // the next sub-batch writes what this one's fold has read
     }
 }
 
