@@ -154,6 +154,10 @@ static enum clnorm_status run_transfer(struct transfer *t)
     const char *call = "";
     const cl_int code = shared ? hand_over(t, &call) : copy(t, &call);
     status = clnorm__command_end(&t->command, code, call);
+    if (!stamp->event) { /* mapped perhaps, but not unmapped */
+        stamp->event = stamp->before;
+        stamp->before = NULL;
+    }
     if (!stamp->event)
         return status;
     if (status == CLNORM_OK && !shared)

@@ -393,6 +393,7 @@ static void forget(const struct range *range)
         return;
     open_gates();
     move(&all, 1);
+    must(clFinish(all.device->queue), "clFinish"); /* its commands must not be running */
     assert_int_equal(clnorm_tensor_forget(walk.tensors[all.tensor], all.device->context, &lost),
                      CLNORM_OK);
     assert_int_equal(lost, 0);

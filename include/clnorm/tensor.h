@@ -87,7 +87,8 @@ CLNORM_API enum clnorm_status clnorm_tensor_create(const struct clnorm_tensor_op
  * Waits for all work on the tensor and frees it, its copies included; accesses that were not
  * released end. The caller's host view then has the newest values only where it had them: acquire
  * it for reading first. Before the contexts it was used in are released. Nobody else may use the
- * tensor any more. NULL: no-op.
+ * tensor any more. Where OpenCL fails to wait, as for a lost device, all is freed none the less.
+ * NULL: no-op.
  */
 CLNORM_API void clnorm_tensor_release(struct clnorm_tensor *tensor);
 

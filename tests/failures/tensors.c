@@ -208,20 +208,24 @@ static enum clnorm_status read_on_host(void)
     return WATCHED(clnorm_access_release(&access, NULL));
 }
 
-/* Afterwards nothing fails any more, and all values are there, or said to be lost. */
+/* Afterwards nothing fails any more, and all values are there, or said to be lost. To acquire for
+ * writing waits for all that uses the view, which is freed next, with calls that may fail. */
 static enum clnorm_status check_values(enum clnorm_status status)
 {
     struct clnorm_access access;
     enum clnorm_status read = CLNORM_DEVICE_FAILED;
     for (int attempt = 0; attempt < 2 && read != CLNORM_OK; attempt++)
-        read = clnorm_tensor_acquire(play.tensor, NULL, 0, SAMPLES, CLNORM_ACCESS_READ, &access);
+        read =
+            clnorm_tensor_acquire(play.tensor, NULL, 0, SAMPLES, CLNORM_ACCESS_READ_WRITE, &access);
     if (read == CLNORM_OK) {
         compare(access.host, "the host afterwards");
-        clnorm_access_release(&access, NULL);
     } else if (!play.lost) {
         clnorm_tensor_error(play.tensor, play.stage->text, sizeof play.stage->text);
-        return CLNORM_IO_FAILED; /* fits no failure */
+        status = CLNORM_IO_FAILED; /* fits no failure */
     }
+    if (read != CLNORM_OK)
+        clnorm_tensor_acquire(play.tensor, NULL, 0, SAMPLES, CLNORM_ACCESS_WRITE, &access);
+    clnorm_access_abandon(&access, 0);
     return play.stage->wrong[0] && status != CLNORM_OK ? CLNORM_IO_FAILED : status;
 }
 
