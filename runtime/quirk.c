@@ -25,6 +25,7 @@ static const struct clnorm__quirk quirks[] = {
      .device = "basic",
      .synchronous = 1},
     {.name = "callback", .platform = "Portable Computing Language", .mute = 1},
+    {.name = "callback", .platform = "rusticl", .mute = 1},
 };
 enum { ROW_COUNT = sizeof quirks / sizeof *quirks };
 
