@@ -105,22 +105,24 @@ void clnorm__place_close(struct clnorm__place *place)
 
 /* ---- Sharing the host view ---- */
 
-/* Whether a buffer on the host view really is there: the driver maps it to where it is. */
+/* Whether a buffer on the host view really is there, the driver mapping it to where it is, and can
+ * be handed over as transfers do it: rusticl does not know a mapping that it was not waited for. */
 static int is_in_place(const struct clnorm_tensor *tensor, const struct clnorm__place *place,
                        cl_mem memory)
 {
     cl_int code;
-    cl_event event = NULL;
-    void *const mapped = clEnqueueMapBuffer(place->queue, memory, CL_TRUE, CL_MAP_READ, 0,
-                                            tensor->shared_bytes, 0, NULL, NULL, &code);
+    cl_event before = NULL, event = NULL;
+    void *const mapped = clEnqueueMapBuffer(place->queue, memory, CL_FALSE, CL_MAP_READ, 0,
+                                            tensor->shared_bytes, 0, NULL, &before, &code);
     if (code != CL_SUCCESS)
         return 0;
-    code = clEnqueueUnmapMemObject(place->queue, memory, mapped, 0, NULL, &event);
-    if (code != CL_SUCCESS)
-        return 0;
-    code = clWaitForEvents(1, &event);
-    clReleaseEvent(event);
-    return code == CL_SUCCESS && mapped == tensor->host;
+    code = clEnqueueUnmapMemObject(place->queue, memory, mapped, 1, &before, &event);
+    const int unmapped = code == CL_SUCCESS;
+    const cl_int waited = clWaitForEvents(1, unmapped ? &event : &before);
+    clReleaseEvent(before);
+    if (unmapped)
+        clReleaseEvent(event);
+    return unmapped && waited == CL_SUCCESS && mapped == tensor->host;
 }
 
 /*

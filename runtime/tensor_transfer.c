@@ -102,8 +102,11 @@ static cl_int hand_over(struct transfer *t, const char **call)
     for (int attempt = 0; attempt < 2 && code != CL_SUCCESS; attempt++)
         code = clEnqueueUnmapMemObject(t->place->queue, t->buffer.memory, host, 1, mapped,
                                        &t->command.stamp->event);
-    if (code != CL_SUCCESS)
+    if (code != CL_SUCCESS) {
         clnorm__waits_arm(waits); /* mapping has begun to wait */
+        clWaitForEvents(1,
+                        mapped); /* drivers find mappings by address: the next is not to meet it */
+    }
     return code;
 }
 
