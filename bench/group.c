@@ -4,8 +4,8 @@
  * plan on the whole device, and against a group of one that goes by halves, too. A plan may do in
  * one pass over memory what halves need two for: the second comparison leaves that out.
  *
- * Prints, for each problem, the median times, how much longer the group took, and the bytes moved
- * in a run.
+ * Prints, for each problem, the median times, how much longer the group took by the medians and by
+ * the fastest runs, and the bytes moved in a run.
  */
 #define _POSIX_C_SOURCE 200809L
 #include <clnorm/group.h>
@@ -194,10 +194,9 @@ static int compare(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static double median(struct contestant *c)
+static void sort(struct contestant *c)
 {
     qsort(c->times, RUNS, sizeof *c->times, compare);
-    return c->times[RUNS / 2];
 }
 
 /* Each contestant has its own tensors, so that nothing moves between them. They take turns. */
@@ -221,10 +220,14 @@ static void measure(struct contestant contestants[3], const char *text)
     for (int turn = 0; turn < RUNS; turn++)
         for (int i = 0; i < 3; i++)
             contestants[i].times[turn] = run(&contestants[i], &loads[i]);
-    const double whole = median(&contestants[0]), halves = median(&contestants[1]);
-    const double group = median(&contestants[2]);
-    printf("%-46s %8.3f %8.3f %8.3f ms  %+6.1f %%  %+6.1f %%  %llu bytes\n", text, 1e3 * whole,
-           1e3 * halves, 1e3 * group, 100 * (group / whole - 1), 100 * (group / halves - 1),
+    for (int i = 0; i < 3; i++)
+        sort(&contestants[i]);
+    const double *const whole = contestants[0].times, *const halves = contestants[1].times;
+    const double *const group = contestants[2].times;
+    printf("%-44s %7.3f %7.3f %7.3f  %+5.0f %+5.0f  %+5.0f %+5.0f  %llu\n", text,
+           1e3 * whole[RUNS / 2], 1e3 * halves[RUNS / 2], 1e3 * group[RUNS / 2],
+           100 * (group[RUNS / 2] / whole[RUNS / 2] - 1), 100 * (group[0] / whole[0] - 1),
+           100 * (group[RUNS / 2] / halves[RUNS / 2] - 1), 100 * (group[0] / halves[0] - 1),
            (unsigned long long)contestants[2].bytes);
     fflush(stdout);
     for (int i = 0; i < 3; i++) {
@@ -241,7 +244,8 @@ int main(int count, char **arguments)
     open_whole(&contestants[0], 0);
     open_whole(&contestants[1], 1);
     open_parts(&contestants[2], clnorm_context_device(contestants[0].context[0])->device);
-    printf("%s, %zu sub-devices\n%-46s    plan   halves    group     over plan, halves\n",
+    printf("%s, %zu sub-devices; median ms, %% by medians and by fastest runs, bytes\n"
+           "%-44s    plan  halves   group  over a plan    halves\n",
            clnorm_context_device(contestants[0].context[0])->device_name, contestants[2].count,
            "problem");
     for (int i = 0; i < problem_count; i++)
