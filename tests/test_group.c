@@ -70,6 +70,7 @@ static const struct {
 #undef APART
 };
 
+/* The first two for every case; the others, where one member has all, for the first. */
 static const struct {
     double pattern[4];
     size_t length;
@@ -112,7 +113,8 @@ static void test_equals_the_whole(void **state)
             continue;
         const struct clnorm_problem problem = problem_of(cases[i].problem);
         struct clnorm_group_plan *const plan = rig_plan(&rig, &problem);
-        for (size_t k = 0; plan && k < sizeof cuts / sizeof *cuts; k++) {
+        const size_t cut_count = i == 0 ? sizeof cuts / sizeof *cuts : 2;
+        for (size_t k = 0; plan && k < cut_count; k++) {
             struct clnorm_values inputs = values_of(cases[i].problem, cuts[k].batch, 13,
                                                     cases[i].sets, cases[i].data, 5 * i + k);
             const struct load_options options = {
