@@ -69,13 +69,12 @@ struct clnorm__group_halves {
 };
 
 /* A member's side of a plan: plans of the stages, those that were needed; and its scratch memory,
- * the set that its share gives and, behind that, the merged one. */
+ * where clnorm__group_place says what stands. */
 struct clnorm__group_part {
     struct clnorm_plan *plan[CLNORM__STAGE_COUNT];
     cl_mem scratch;
     unsigned char *mapped;             /* the scratch memory on the host, or NULL */
-    int has_set;                       /* the merged set of this run is there */
-    struct clnorm_group_report report; /* of the run so far; its bytes are those of sets */
+    struct clnorm_group_report report; /* of the run so far; bytes: of scratch memory */
     uint64_t to_device, to_host;       /* bytes of tensors before the run */
 };
 
@@ -172,15 +171,13 @@ enum clnorm__blame { CLNORM__BLAME_NONE, CLNORM__BLAME_MEMBER, CLNORM__BLAME_CAL
 enum clnorm_status clnorm__task_start(struct clnorm__group_run *run, struct clnorm__task *task,
                                       enum clnorm__group_stage stage, enum clnorm__blame *blame);
 
-/* Waits for a task that was started, takes its set, and releases all; *ended is when it did. When it
- * fails the task is dropped; the member is to blame. */
+/* Waits for a task that was started, takes what it gives per channel, and releases all. When it fails
+ * the task is dropped; the member is to blame. */
 enum clnorm_status clnorm__task_finish(struct clnorm__group_run *run, struct clnorm__task *task,
                                        enum clnorm__group_stage stage);
 
 /* Unmaps what is mapped on a member, and waits for nothing. */
 void clnorm__part_unmap(struct clnorm_group_plan *plan, size_t member);
-
-int64_t clnorm__group_clock(void); /* ns */
 
 /* ---- group_stage.c ---- */
 

@@ -129,7 +129,7 @@ static enum clnorm_status take_numbers(struct clnorm__group_run *run)
     return CLNORM_OK;
 }
 
-/* ---- Shares and shares ---- */
+/* ---- Shares ---- */
 
 static enum clnorm_status take_shares(struct clnorm__group_run *run, uint64_t *sum)
 {

@@ -5,7 +5,8 @@
 
 #include "group.h"
 
-int64_t clnorm__group_clock(void)
+/* ns */
+static int64_t clock_now(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
@@ -25,7 +26,7 @@ static void CL_CALLBACK note_time(cl_event event, cl_int status, void *user)
     struct clnorm__group_time *const stamp = user;
     (void)event;
     (void)status;
-    atomic_store(&stamp->at, clnorm__group_clock());
+    atomic_store(&stamp->at, clock_now());
     drop_time(stamp);
 }
 
@@ -47,7 +48,7 @@ static struct clnorm__group_time *stamp_event(cl_event event)
 static int64_t time_of(struct clnorm__group_time *stamp)
 {
     const int64_t at = stamp ? atomic_load(&stamp->at) : 0;
-    return at ? at : clnorm__group_clock();
+    return at ? at : clock_now();
 }
 
 /* ---- Buffers ---- */
@@ -340,7 +341,7 @@ enum clnorm_status clnorm__task_start(struct clnorm__group_run *run, struct clno
 {
     struct start s = start_of(run, task, stage);
     *blame = CLNORM__BLAME_MEMBER;
-    task->began = clnorm__group_clock();
+    task->began = clock_now();
     enum clnorm_status status =
         clnorm__group_stage_plan(run->plan, task->share->member, stage, &s.plan);
     if (status == CLNORM_OK) {
