@@ -10,8 +10,8 @@
 #define LONG_ROW 32768
 /* Channels first: rows taken at a time at most, each with a tally of its own. */
 #define MOST_ROWS 16
-/* Tiles whose runs are shorter use too little of what a cache fetches, and share lines with those of
- * other compute units, in bytes. */
+/* Tiles whose runs are shorter, in bytes, use too little of what a cache fetches, and share lines
+ * with those of other compute units. */
 #define LEAST_WIDTH 1024
 /* Columns of a table that has the channels more than once: fewer would mean short loops. */
 #define LEAST_CIRCLE 256
@@ -77,7 +77,8 @@ uint64_t clnorm__spread(const struct clnorm_problem *problem,
 }
 
 /* A problem with extents, as its kernels walk it: channels last, and a single channel where samples
- * are all the same, is one row of N*S positions; so is what clnorm__spread makes channels last, with its columns for channels. */
+ * are all the same, is one row of N*S positions; so is what clnorm__spread makes channels last, with
+ * its columns for channels. */
 struct work {
     const struct clnorm_problem *problem;
     const struct clnorm_schedule *schedule;
@@ -256,11 +257,21 @@ static int is_wide(const struct work *work, uint64_t tile)
     return !work->serial || tile == work->channels || run >= LEAST_WIDTH;
 }
 
+/* Whether there is a fused kernel at all. Over sub-batches the walk of groups would need barriers
+ * in a loop bounded at run time, which PoCL's repl method makes endless and its loops method
+ * wrong. */
+static int can_fuse(const struct clnorm_problem *problem, const struct clnorm_schedule *schedule)
+{
+    const int barriers = schedule->walk == CLNORM_WALK_GROUP;
+    return clnorm__problem_traits(problem).reduces && schedule->resident > 0 &&
+           !(barriers && problem->flags & CLNORM_GHOST);
+}
+
 int clnorm__is_fused(const struct clnorm_problem *problem, const struct clnorm_schedule *schedule,
                      uint64_t batch, uint64_t spatial)
 {
     const struct work work = work_of(problem, schedule, batch, spatial);
-    if (!clnorm__problem_traits(problem).reduces || schedule->resident == 0)
+    if (!can_fuse(problem, schedule))
         return 0;
     if (schedule->resident == UINT64_MAX)
         return 1;
@@ -277,7 +288,7 @@ int clnorm__is_fused(const struct clnorm_problem *problem, const struct clnorm_s
 int clnorm__may_fuse(const struct clnorm_problem *problem, const struct clnorm_schedule *schedule)
 {
     if (!clnorm__extents_known(problem))
-        return clnorm__problem_traits(problem).reduces && schedule->resident > 0;
+        return can_fuse(problem, schedule);
     return clnorm__is_fused(problem, schedule, (uint64_t)problem->batch,
                             (uint64_t)problem->spatial);
 }
@@ -285,7 +296,7 @@ int clnorm__may_fuse(const struct clnorm_problem *problem, const struct clnorm_s
 int clnorm__may_split(const struct clnorm_problem *problem, const struct clnorm_schedule *schedule)
 {
     if (!clnorm__extents_known(problem))
-        return !clnorm__problem_traits(problem).reduces || schedule->resident != UINT64_MAX;
+        return !can_fuse(problem, schedule) || schedule->resident != UINT64_MAX;
     return !clnorm__is_fused(problem, schedule, (uint64_t)problem->batch,
                              (uint64_t)problem->spatial);
 }

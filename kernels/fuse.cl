@@ -56,11 +56,7 @@ void fuse(
 // One sub-batch after another, each while its values are near.
 void fuse_ghosts(
     const sources from, global real *parts, const results r, const targets t, const extents e,
-#if SCRATCH
-    const ulong ghosts, local record *scratch)
-#else
     const ulong ghosts)
-#endif
 {
     const ulong distance = ghost_distance(e);
     sources source = from;
@@ -68,27 +64,15 @@ void fuse_ghosts(
     results result = r;
     for (ulong ghost = 0; ghost < ghosts; ghost++) {
         const extents one = ghost_extents(e, ghost);
-#if SCRATCH
-        fuse(source, parts + ghost * SET, result, target, one, scratch);
-#else
         fuse(source, parts + ghost * SET, result, target, one);
-#endif
         sources_next(&source, distance);
         targets_next(&target, distance);
         results_next(&result);
-#if SCRATCH
-        barrier(CLK_LOCAL_MEM_FENCE); // the next sub-batch writes what this one's fold has read
-#endif
     }
 #if BACKWARD && (SCALE || SHIFT)
     const ulong last = tile_last(e);
-#if GROUP_WALK
-    for (ulong chan = tile_first(e) + get_local_id(0); chan < last; chan += GROUP)
-        finish_parameters(r, parts, ghosts, chan, 1);
-#else
     for (ulong chan = tile_first(e); chan < last; chan += WIDE)
         finish_parameters(r, parts, ghosts, chan, min(last - chan, (ulong)WIDE));
-#endif
 #endif
 }
 #endif

@@ -22,9 +22,7 @@
 #if GHOST
         e,
 #endif
-#if GHOST && SCRATCH
-        ghosts, scratch);
-#elif GHOST
+#if GHOST
         ghosts);
 #elif SCRATCH
         e, scratch);

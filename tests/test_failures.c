@@ -310,6 +310,8 @@ static void test_no_entry_point_is_left_out(void **state)
         if (!name || name[3] < 'A' || name[3] > 'Z')
             continue;
         name[1 + strcspn(name + 1, "@\n")] = 0;
+        if (strcmp(name, " clFinish") == 0) /* a group's last resort: test_group_failures */
+            continue;
         while (entry < ANY && strcmp(name + 1, clnorm_layer_name(entry)) != 0)
             entry++;
         if (entry == ANY || sweep.sites[entry] == 0)

@@ -282,7 +282,7 @@ static int run(const struct command *self, int argc, char **argv)
 const struct command command_compile = {
     .name = "compile",
     .summary = "make programs ahead of time, for devices without a compiler",
-    .synopsis = "PROBLEM...|--image FILE --text FILE -o BUNDLE [--add] [--bounded] [--device D] "
+    .synopsis = "PROBLEM...|--image F --text F -o BUNDLE [--add] [--bounded] [--device D] "
                 "[--target K]",
     .text =
         "Compiles the programs of problems into one file, a bundle, which an application gives to\n"

@@ -133,7 +133,7 @@ static int run(const struct command *self, int argc, char **argv)
 const struct command command_emit = {
     .name = "emit",
     .summary = "print the OpenCL C of a problem",
-    .synopsis = "PROBLEM... [--image] [--target cpu|gpu|fpga] [--device D] [--bounded|--dataflow] "
+    .synopsis = "PROBLEM... [--image] [--target K|--device D] [--bounded|--dataflow] "
                 "[--schedule-index K]",
     .text =
         "Prints the kernels the library would compile: OpenCL C 1.2, the same bytes on any "

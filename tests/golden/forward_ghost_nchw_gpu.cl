@@ -95,19 +95,6 @@ ulong map_ghost(const extents e)
     return get_group_id(1) * e.batch_step / GHOST_BATCH;
 }
 
-// A sub-batch alone, and from a value of it to its like in the next.
-extents ghost_extents(const extents e, const ulong ghost)
-{
-    extents one = e;
-    one.batch = min(e.batch - ghost * GHOST_BATCH, (ulong)GHOST_BATCH);
-    return one;
-}
-
-ulong ghost_distance(const extents e)
-{
-    return (ulong)GHOST_BATCH * CHANNELS * e.spatial;
-}
-
 // ---- Pairs: a number as the nearest real and the rest it lacks ----
 
 // What a + b lost when it was rounded to sum, exactly (Knuth, The Art of Computer Programming 2,
@@ -183,12 +170,6 @@ record record_merge(const record a, const record b)
 typedef struct {
     global const stored *x;
 } sources;
-
-// Those of the next sub-batch.
-void sources_next(sources *from, const ulong distance)
-{
-    from->x += distance;
-}
 
 typedef struct {
     reals x;
@@ -324,14 +305,6 @@ typedef struct {
     global stored *y;
     global const real *constants;
 } targets;
-
-// Those of the next sub-batch.
-void targets_next(targets *t, const ulong distance)
-{
-    t->x += distance;
-    t->y += distance;
-    t->constants += 4ul * CHANNELS;
-}
 
 // What the values of WIDE channels need.
 typedef struct {
@@ -477,39 +450,6 @@ void map_tile(const targets t, const extents e)
     }
 }
 
-// One group does a tile: its values are read again while they are still near.
-void fuse(
-    const sources from, global real *parts, const results r,
-    const targets t,
-    const extents e, local record *scratch)
-{
-    reduce_tile(from, parts, e, scratch);
-    barrier(CLK_GLOBAL_MEM_FENCE);
-    for (ulong chan = tile_first(e) + get_local_id(0); chan < tile_last(e); chan += GROUP)
-        finish_channels(r, parts, 1, chan, 1);
-    barrier(CLK_GLOBAL_MEM_FENCE);
-    map_tile(t, e);
-}
-
-// One sub-batch after another, each while its values are near.
-void fuse_ghosts(
-    const sources from, global real *parts, const results r, const targets t, const extents e,
-    const ulong ghosts, local record *scratch)
-{
-    const ulong distance = ghost_distance(e);
-    sources source = from;
-    targets target = t;
-    results result = r;
-    for (ulong ghost = 0; ghost < ghosts; ghost++) {
-        const extents one = ghost_extents(e, ghost);
-        fuse(source, parts + ghost * SET, result, target, one, scratch);
-        sources_next(&source, distance);
-        targets_next(&target, distance);
-        results_next(&result);
-        barrier(CLK_LOCAL_MEM_FENCE); // the next sub-batch writes what this one's fold has read
-    }
-}
-
 // ---- Kernels. Every buffer comes with an offset in elements; local sizes are fixed ----
 
 // Moments of each part of each tile: one group a tile and part.
@@ -570,42 +510,4 @@ void map(
         constants + constants_offset + ghost * 4 * CHANNELS,
     };
     map_tile(t, e);
-}
-
-// All of it in one launch.
-kernel __attribute__((reqd_work_group_size(GROUP, 1, 1)))
-void fused(
-    global const stored *x, const ulong x_offset,
-    global stored *y, const ulong y_offset,
-    global real *mean, const ulong mean_offset,
-    global real *invstd, const ulong invstd_offset,
-    global real *running_mean, const ulong running_mean_offset,
-    global real *running_var, const ulong running_var_offset, const real momentum,
-    global real *constants, const ulong constants_offset, const real epsilon,
-    const ulong batch, const ulong spatial,
-    const ulong batch_step, const ulong spatial_step,
-    const ulong ghosts,
-    global real *parts, const ulong parts_offset)
-{
-    const extents e = {
-        batch, spatial, batch_step, spatial_step,
-    };
-    const results r = {
-        mean + mean_offset, invstd + invstd_offset,
-        running_mean + running_mean_offset, running_var + running_var_offset, momentum,
-        constants + constants_offset, epsilon
-    };
-    const ulong ghost = 0;
-    const sources from = {x + x_offset};
-    const targets t = {
-        x + x_offset,
-        y + y_offset,
-        constants + constants_offset + ghost * 4 * CHANNELS,
-    };
-    local record scratch[GROUP];
-    fuse_ghosts(
-        from, parts + parts_offset, r,
-        t,
-        e,
-        ghosts, scratch);
 }
