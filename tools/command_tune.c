@@ -184,8 +184,8 @@ static int run(const struct command *self, int argc, char **argv)
 const struct command command_tune = {
     .name = "tune",
     .summary = "find the fastest schedule for problems on a device, and keep it",
-    .synopsis = "PROBLEM... [--device D] [--seconds T] [--dry-run] [--json] [--directory DIR] | "
-                "--list | --clear",
+    .synopsis = "PROBLEM...|--list|--clear [--device D] [--seconds T] [--dry-run] [--json] "
+                "[--directory DIR]",
     .text =
         "Tries the schedules that are legal for each problem: the rows of the library's table,\n"
         "then the best of them with one number changed at a time. Each must first give right\n"
