@@ -729,8 +729,8 @@ class OtherCommands(CommandTest):
         cache, scratch, problem = self.path("cache"), self.path("scratch"), "infer nchw f32 2x3x10 +scale"
         os.mkdir(scratch)
         where = {"CLNORM_CACHE_DIR": cache, "TMPDIR": scratch}
-        listing = ["--list", "--json", "--directory", cache]
-        row = json.loads(self.run_ok(problem, "--seconds", "1", "--dry-run", "--json", **where))
+        listing = ["tune", "--list", "--json", "--directory", cache]
+        row = json.loads(self.run_ok("tune", problem, "--seconds", "1", "--dry-run", "--json", **where))
         self.assertEqual((row["problem"], row["class"], row["stored"]), (problem, "infer nchw f32 2x3x8", False))
         self.assertEqual((row["wrong"], row["failed"]), (0, 0))
         self.assertTrue(1 <= row["tried"] <= row["candidates"])
@@ -744,38 +744,38 @@ class OtherCommands(CommandTest):
         line = f"{names} | {row['class']} | {row['default_schedule']} | 0.5 s"
         other = f"other {line}"
         self.tuning_file(cache, "# mine", line, other)
-        row = json.loads(self.run_ok(problem, "--seconds=1", "--device=0", "--json", **where))
+        row = json.loads(self.run_ok("tune", problem, "--seconds=1", "--device=0", "--json", **where))
         listed = [json.loads(text) for text in self.run_ok(*listing).splitlines()]
         mine = [e for e in listed if e["device"] == device["device"]]
         self.assertEqual(len(listed) - len(mine), 1)
         self.assertEqual(len(mine), int(row["stored"]))
         for entry in mine:
             self.assertEqual((entry["class"], entry["schedule"]), (row["class"], row["schedule"]))
-        self.assertIn(b"candidates in", self.run_ok(problem, "--seconds", "1", **where))
+        self.assertIn(b"candidates in", self.run_ok("tune", problem, "--seconds", "1", **where))
         self.assertEqual(os.listdir(scratch), [])
 
     def test_tuning_file(self):
         cache = self.path("cache")
         good = "d | 1 | p | infer nchw f32 2x3x8 | "
-        schedule = json.loads(self.run_ok("infer nchw f32 2x3x8", "--seconds", "0.1", "--dry-run", "--json"))
+        schedule = json.loads(self.run_ok("tune", "infer nchw f32 2x3x8", "--seconds", "0.1", "--dry-run", "--json"))
         good += schedule["default_schedule"] + " | 0.25 s"
         name = self.tuning_file(cache, "# comment", good, "rubbish")
-        text = self.run_ok("--list", "--directory", cache).decode()
+        text = self.run_ok("tune", "--list", "--directory", cache).decode()
         self.assertIn("250000.0 us", text)
         self.assertIn("line 3 is ignored: ", text)
         self.assertIn("1 entries, 1 ignored", text)
-        rows = [json.loads(line) for line in self.run_ok("--list", "--json", CLNORM_CACHE_DIR=cache).splitlines()]
+        rows = [json.loads(line) for line in self.run_ok("tune", "--list", "--json", CLNORM_CACHE_DIR=cache).splitlines()]
         self.assertEqual([row["line"] for row in rows], [2, 3])
         self.assertEqual((rows[0]["device"], rows[0]["driver"], rows[0]["platform"]), ("d", "1", "p"))
         self.assertEqual((rows[0]["class"], rows[0]["best_s"]), ("infer nchw f32 2x3x8", 0.25))
         os.chmod(name, 0o622)
-        self.assertIn(b"the file is ignored: ", self.run_ok("--list", "--directory", cache))
-        stuck = clnorm("infer nchw f32 2x3x8", "--seconds", "0.1", "--directory", cache)
+        self.assertIn(b"the file is ignored: ", self.run_ok("tune", "--list", "--directory", cache))
+        stuck = clnorm("tune", "infer nchw f32 2x3x8", "--seconds", "0.1", "--directory", cache)
         self.assert_refused(stuck, 1, "chmod go-w")
         os.chmod(name, 0o600)
-        self.assertIn(b"1 entries removed", self.run_ok("--clear", "--directory", cache))
+        self.assertIn(b"1 entries removed", self.run_ok("tune", "--clear", "--directory", cache))
         self.assertFalse(os.path.exists(name))
-        self.assertEqual(self.run_ok("--list", "--json", "--directory", cache), b"")
+        self.assertEqual(self.run_ok("tune", "--list", "--json", "--directory", cache), b"")
 
     def test_tune_usage(self):
         problem = "infer nchw f32 2x3x8"
@@ -784,8 +784,8 @@ class OtherCommands(CommandTest):
                                 (["infer nchw f32 ?x3x8"], "above 0"), (["infer nchw f32 0x3x8"], "above 0"),
                                 ([problem, "infer nchw f33 2x3"], "f33"), (["--list", "--dry-run"], "--dry-run")]:
             with self.subTest(arguments):
-                self.assert_refused(clnorm(*arguments), 2, says)
-        nowhere = clnorm(problem, CLNORM_CACHE_DIR="", XDG_CACHE_HOME="", HOME="")
+                self.assert_refused(clnorm("tune", *arguments), 2, says)
+        nowhere = clnorm("tune", problem, CLNORM_CACHE_DIR="", XDG_CACHE_HOME="", HOME="")
         self.assert_refused(nowhere, 1, "no cache directory")
 
     def test_check(self):
