@@ -34,16 +34,15 @@ void reduce_tile(const sources from, global real *parts, const extents e)
 {
     const ulong chan = get_group_id(0);
 #if LENGTHS
-    const ulong n_begin = get_group_id(1) * e.batch_step;
-    const ulong n_last = min(n_begin + e.batch_step, e.batch);
-    const ulong s_first = get_group_id(2) * e.spatial_step;
-    const ulong s_last = min(s_first + e.spatial_step, e.spatial);
-    const ulong n_first = first_sample(e, n_begin, n_last, s_first);
+    ulong n_first = get_group_id(1) * e.batch_step;
 #else
     const ulong n_first = get_group_id(1) * e.batch_step;
+#endif
     const ulong n_last = min(n_first + e.batch_step, e.batch);
     const ulong s_first = get_group_id(2) * e.spatial_step;
     const ulong s_last = min(s_first + e.spatial_step, e.spatial);
+#if LENGTHS
+    n_first = first_sample(e, n_first, n_last, s_first);
 #endif
 #if SUBGROUP
     const uint item = group_item();

@@ -67,9 +67,7 @@ void finish_channels(
     const int count)
 {
 #if SUMS
-    record total = record_none();
-    for (ulong set = 0; set < sets; set++)
-        total = record_merge(total, record_load(parts, set, chan, count));
+#include "sets_total.cl"
 #endif
 #if KEEP_SUMS
     record_store(total, r.sums, 0, chan, count);
@@ -92,16 +90,7 @@ void finish_channels(
 #if SHIFT
     wide_store(total.sum, r.dshift + chan, count);
 #endif
-#if OPTIMISER
-    global real *state = r.state + chan;
-#if SCALE
-    optimise(r.by, r.scale + chan, total.dot, state, count);
-    state += (ulong)STATES * CHANNELS;
-#endif
-#if SHIFT
-    optimise(r.by, r.shift + chan, total.sum, state, count);
-#endif
-#endif
+#include "optimise_call.cl"
     global real *constants = r.constants + chan;
 #if RENORM
     wide_store(gain * ratio, constants, count);

@@ -3,9 +3,7 @@ void finish_channels(
     const results r, global const real *parts, const ulong sets, const ulong chan,
     const int count)
 {
-    record total = record_none();
-    for (ulong set = 0; set < sets; set++)
-        total = record_merge(total, record_load(parts, set, chan, count));
+#include "sets_total.cl"
     const wide invstd = wide_load(r.invstd + chan, count);
 #if SCALE
     const wide gain = invstd * wide_load(r.scale + chan, count);
@@ -48,24 +46,13 @@ void finish_parameters(
     const results r, global const real *parts, const ulong sets, const ulong chan,
     const int count)
 {
-    record total = record_none();
-    for (ulong set = 0; set < sets; set++)
-        total = record_merge(total, record_load(parts, set, chan, count));
+#include "sets_total.cl"
 #if SCALE
     wide_store(total.dot, r.dscale + chan, count);
 #endif
 #if SHIFT
     wide_store(total.sum, r.dshift + chan, count);
 #endif
-#if OPTIMISER
-    global real *state = r.state + chan;
-#if SCALE
-    optimise(r.by, r.scale + chan, total.dot, state, count);
-    state += (ulong)STATES * CHANNELS;
-#endif
-#if SHIFT
-    optimise(r.by, r.shift + chan, total.sum, state, count);
-#endif
-#endif
+#include "optimise_call.cl"
 }
 #endif

@@ -46,9 +46,7 @@ void finish_channels(
     const results r, global const real *parts, const ulong sets, const ulong chan,
     const int count)
 {
-    record total = record_none();
-    for (ulong set = 0; set < sets; set++)
-        total = record_merge(total, record_load(parts, set, chan, count));
+#include "sets_total.cl"
     const wide mean = total.mean + total.rest;
     const wide rest = lost(total.mean, total.rest, mean);
 #if KEEP_MOMENTS

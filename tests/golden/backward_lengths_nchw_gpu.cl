@@ -371,11 +371,11 @@ void place_next(place *p)
 void reduce_tile(const sources from, global real *parts, const extents e, local record *scratch)
 {
     const ulong chan = get_group_id(0);
-    const ulong n_begin = get_group_id(1) * e.batch_step;
-    const ulong n_last = min(n_begin + e.batch_step, e.batch);
+    ulong n_first = get_group_id(1) * e.batch_step;
+    const ulong n_last = min(n_first + e.batch_step, e.batch);
     const ulong s_first = get_group_id(2) * e.spatial_step;
     const ulong s_last = min(s_first + e.spatial_step, e.spatial);
-    const ulong n_first = first_sample(e, n_begin, n_last, s_first);
+    n_first = first_sample(e, n_first, n_last, s_first);
     const uint item = get_local_id(0);
     place p = place_start(item, n_last - n_first, (s_last - s_first) / LANES);
     const ulong start = (n_first * CHANNELS + chan) * e.spatial + s_first;
