@@ -58,7 +58,7 @@ void clnorm__emit_symbols(const struct clnorm_problem *p, const struct clnorm_sc
         {"GROUP_WALK", s->walk == CLNORM_WALK_GROUP},
         {"SUBGROUP", s->fold == CLNORM_FOLD_SUBGROUP},
         {"COLLECTIVE", s->fold == CLNORM_FOLD_COLLECTIVE},
-        {"SCRATCH", s->walk == CLNORM_WALK_GROUP && s->fold != CLNORM_FOLD_COLLECTIVE},
+        {"SCRATCH", clnorm__has_scratch(s)},
         {"PIPELINE", s->walk == CLNORM_WALK_PIPELINE || s->walk == CLNORM_WALK_DATAFLOW},
         {"BOUNDED", s->bound > 0},
         {"SCALAR", s->lanes == 1},

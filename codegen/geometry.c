@@ -248,6 +248,11 @@ static uint64_t fused_tile(const struct work *work)
     return at_most(at_least(tile / work->unit * work->unit, work->unit), work->channels);
 }
 
+int clnorm__has_scratch(const struct clnorm_schedule *schedule)
+{
+    return schedule->walk == CLNORM_WALK_GROUP && schedule->fold != CLNORM_FOLD_COLLECTIVE;
+}
+
 /* ---- Fused or split ---- */
 
 /* Whether a tile's runs are long enough for compute units not to write to each other's lines. */

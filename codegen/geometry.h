@@ -55,6 +55,9 @@ uint64_t clnorm__table_size(const struct clnorm_problem *problem,
 uint32_t clnorm__finish_width(const struct clnorm_schedule *schedule);
 uint32_t clnorm__finish_group(const struct clnorm_schedule *schedule);
 
+/* 1 when a group folds its records in local memory, one for each work-item. */
+int clnorm__has_scratch(const struct clnorm_schedule *schedule);
+
 /* 1 when a problem with these extents is done in one launch. */
 int clnorm__is_fused(const struct clnorm_problem *problem, const struct clnorm_schedule *schedule,
                      uint64_t batch, uint64_t spatial);

@@ -90,8 +90,6 @@ static uint32_t lanes_of(const struct row *row, const struct clnorm_problem *pro
         return 1;
     if (row->walk == CLNORM_WALK_PIPELINE || (lengths && !first))
         lanes = least(lanes, power_below((uint64_t)problem->channels));
-    if (lengths && !first)
-        return lanes;
     const struct clnorm_schedule whole = {.walk = row->walk, .lanes = lanes, .tile = row->tile};
     if (row->walk != CLNORM_WALK_GROUP && first && problem->channels > 1 && problem->spatial > 0 &&
         clnorm__spread(problem, &whole) == 1)
@@ -141,10 +139,8 @@ int clnorm_schedule_fits(const struct clnorm_schedule *schedule,
                          const struct clnorm_problem *problem, const struct clnorm_target *target)
 {
     const uint64_t record = 4 * clnorm_dtype_parameter_size(problem->dtype);
-    const int scratch =
-        schedule->walk == CLNORM_WALK_GROUP && schedule->fold != CLNORM_FOLD_COLLECTIVE;
     return schedule->group <= target->max_group && has_fold(target, schedule->fold) &&
-           (!scratch || schedule->group * record <= target->local_memory);
+           (!clnorm__has_scratch(schedule) || schedule->group * record <= target->local_memory);
 }
 
 /* Fills in the row's schedule; 1 when it is one of the target's kind that the problem can take. */
@@ -191,25 +187,33 @@ static int is_name(const char name[24])
     return length < 24 && name[length] == 0;
 }
 
+/* Walks whose work-items take tiles of any width. */
+static enum clnorm_status check_tile(const struct clnorm_schedule *s,
+                                     const struct clnorm_problem *problem, char *message,
+                                     size_t size)
+{
+    if (s->tile < 1 || s->tile > 4096)
+        return clnorm__invalid(message, size, "schedule: tile must be 1 to 4096");
+    if (!clnorm__channels_first(problem) && s->tile % s->lanes != 0)
+        return clnorm__invalid(message, size,
+                               "schedule: over channels last, tile must be a multiple of lanes");
+    return CLNORM_OK;
+}
+
 static enum clnorm_status check_serial(const struct clnorm_schedule *s,
                                        const struct clnorm_problem *problem, char *message,
                                        size_t size)
 {
     if (s->group != 1)
         return clnorm__invalid(message, size, "schedule: the serial walk has group 1");
-    if (s->tile < 1 || s->tile > 4096)
-        return clnorm__invalid(message, size, "schedule: tile must be 1 to 4096");
     if (s->fetch > 1)
         return clnorm__invalid(message, size, "schedule: fetch is 0 or 1");
-    if (!clnorm__channels_first(problem) && s->tile % s->lanes != 0)
-        return clnorm__invalid(message, size,
-                               "schedule: over channels last, tile must be a multiple of lanes");
     if (problem->flags & CLNORM_LENGTHS && !clnorm__channels_first(problem) &&
         s->lanes > problem->channels)
         return clnorm__invalid(message, size,
                                "schedule: over channels last, +lengths needs at most as many lanes "
                                "as channels: a vector with several rows may be valid in part");
-    return CLNORM_OK;
+    return check_tile(s, problem, message, size);
 }
 
 static enum clnorm_status check_pipeline(const struct clnorm_schedule *s,
@@ -226,15 +230,10 @@ static enum clnorm_status check_pipeline(const struct clnorm_schedule *s,
     if (problem->flags & (CLNORM_GHOST | CLNORM_LENGTHS))
         return clnorm__invalid(message, size,
                                "schedule: the pipeline walk has no +ghost and no +lengths");
-    if (s->tile < 1 || s->tile > 4096)
-        return clnorm__invalid(message, size, "schedule: tile must be 1 to 4096");
     if ((int64_t)s->lanes > problem->channels)
         return clnorm__invalid(message, size,
                                "schedule: the pipeline walk has no more lanes than channels");
-    if (!clnorm__channels_first(problem) && s->tile % s->lanes != 0)
-        return clnorm__invalid(message, size,
-                               "schedule: over channels last, tile must be a multiple of lanes");
-    return CLNORM_OK;
+    return check_tile(s, problem, message, size);
 }
 
 /* The channels are an argument of the kernels that walk tensors. The others have none, and what the

@@ -126,9 +126,9 @@ void clnorm_schedule_format(const struct clnorm_schedule *schedule,
     int used = snprintf(text, CLNORM_SCHEDULE_TEXT_SIZE, "%.23s:", name);
     for (unsigned i = 0; i < FIELD_COUNT && used < CLNORM_SCHEDULE_TEXT_SIZE; i++) {
         char value[24];
-        format_field(schedule, &fields[i], value, sizeof value);
         if (is_left_out(schedule, &fields[i]))
             continue;
+        format_field(schedule, &fields[i], value, sizeof value);
         used += snprintf(text + used, (size_t)(CLNORM_SCHEDULE_TEXT_SIZE - used), " %s=%s",
                          fields[i].name, value);
     }
