@@ -25,17 +25,26 @@ struct clnorm_mpi_plan {
 static const struct stages {
     enum clnorm_operation reduce, map;
     size_t result; /* of reduce: offset of its struct clnorm_buffer */
-    size_t planes; /* parameters per channel of a record */
-} forward_stages = {CLNORM_MOMENTS, CLNORM_NORMALISE, offsetof(struct clnorm_arguments, moments),
-                    4},
+} forward_stages = {CLNORM_MOMENTS, CLNORM_NORMALISE, offsetof(struct clnorm_arguments, moments)},
   backward_stages = {CLNORM_BACKWARD_SUMS, CLNORM_INPUT_GRADIENT,
-                     offsetof(struct clnorm_arguments, sums), 2};
+                     offsetof(struct clnorm_arguments, sums)};
 
 static const struct stages *stages_of(const struct clnorm_problem *problem)
 {
     return problem->operation == CLNORM_FORWARD    ? &forward_stages
            : problem->operation == CLNORM_BACKWARD ? &backward_stages
                                                    : NULL;
+}
+
+/* The pass of a plan, over so many values per channel of this rank. */
+static struct clnorm_mpi_pass pass_of(const struct clnorm_mpi_plan *plan, int64_t values)
+{
+    return (struct clnorm_mpi_pass){
+        .operation = stages_of(&plan->problem)->reduce,
+        .dtype = plan->problem.dtype,
+        .channels = plan->problem.channels,
+        .values = values,
+    };
 }
 
 /* Keeps the context's detail as the communicator's. */
@@ -73,8 +82,8 @@ static enum clnorm_status make_parts(struct clnorm_mpi_plan *plan)
 {
     const struct stages *const stages = stages_of(&plan->problem);
     const size_t shares = (size_t)clnorm__mpi_shares(plan->mpi);
-    plan->record = stages->planes * (size_t)plan->problem.channels *
-                   clnorm_dtype_parameter_size(plan->problem.dtype);
+    const struct clnorm_mpi_pass pass = pass_of(plan, 0);
+    plan->record = clnorm__mpi_record_bytes(&pass);
     plan->records = calloc(shares ? shares : 1, plan->record);
     plan->events = calloc(shares ? shares : 1, sizeof *plan->events);
     if (!plan->records || !plan->events)
@@ -313,12 +322,7 @@ enum clnorm_status clnorm_mpi_plan_run(struct clnorm_mpi_plan *plan, cl_command_
         .waits = waits,
         .wait = wait,
     };
-    struct clnorm_mpi_pass pass = {
-        .operation = stages_of(problem)->reduce,
-        .dtype = problem->dtype,
-        .channels = problem->channels,
-        .values = arguments->batch * run.spatial,
-    };
+    struct clnorm_mpi_pass pass = pass_of(plan, arguments->batch * run.spatial);
     cl_event last = NULL;
     enum clnorm_status status = prepare(&run, &pass.values);
     status = clnorm__mpi_reduce(plan->mpi, status, &pass, plan->records, plan->records);

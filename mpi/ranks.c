@@ -23,8 +23,7 @@ int64_t clnorm__mpi_shares(const struct clnorm_mpi *mpi)
     return mpi->first[mpi->rank + 1] - mpi->first[mpi->rank];
 }
 
-/* The status of an MPI call; the details of those that failed. */
-static enum clnorm_status check_call(struct clnorm_mpi *mpi, int code, const char *call)
+enum clnorm_status clnorm__mpi_check(struct clnorm_mpi *mpi, int code, const char *call)
 {
     char text[MPI_MAX_ERROR_STRING] = "";
     int length;
@@ -53,14 +52,15 @@ static enum clnorm_status add_up(struct clnorm_mpi *mpi)
 static enum clnorm_status open_ranks(struct clnorm_mpi *mpi, MPI_Comm communicator, int64_t shares)
 {
     MPI_Comm own;
-    enum clnorm_status status = check_call(mpi, MPI_Comm_dup(communicator, &own), "MPI_Comm_dup");
+    enum clnorm_status status =
+        clnorm__mpi_check(mpi, MPI_Comm_dup(communicator, &own), "MPI_Comm_dup");
     if (status != CLNORM_OK)
         return status;
     mpi->communicator = own;
     MPI_Comm_set_errhandler(own, MPI_ERRORS_RETURN);
-    status =
-        check_call(mpi, MPI_Allgather(&shares, 1, MPI_INT64_T, mpi->first + 1, 1, MPI_INT64_T, own),
-                   "MPI_Allgather");
+    status = clnorm__mpi_check(
+        mpi, MPI_Allgather(&shares, 1, MPI_INT64_T, mpi->first + 1, 1, MPI_INT64_T, own),
+        "MPI_Allgather");
     return status == CLNORM_OK ? add_up(mpi) : status;
 }
 

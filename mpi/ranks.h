@@ -35,6 +35,12 @@ __attribute__((format(printf, 3, 4)))
 enum clnorm_status
 clnorm__mpi_fail(struct clnorm_mpi *mpi, enum clnorm_status status, const char *format, ...);
 
+/* The status of an MPI call; when it failed, that is the last error. */
+enum clnorm_status clnorm__mpi_check(struct clnorm_mpi *mpi, int code, const char *call);
+
+/* Bytes of a record. */
+size_t clnorm__mpi_record_bytes(const struct clnorm_mpi_pass *pass);
+
 /* Shares of this rank. */
 int64_t clnorm__mpi_shares(const struct clnorm_mpi *mpi);
 

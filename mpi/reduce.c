@@ -35,15 +35,9 @@ static void fail_here(struct passage *passage, enum clnorm_status status)
 
 static int call(struct passage *passage, int code, const char *name)
 {
-    char text[MPI_MAX_ERROR_STRING] = "";
-    int length;
-    if (code == MPI_SUCCESS)
-        return 1;
-    MPI_Error_string(code, text, &length);
-    if (!failed(passage))
-        fail_here(passage, clnorm__mpi_fail(passage->mpi, CLNORM_COMMUNICATION_FAILED,
-                                            "%s failed: %s", name, text));
-    return 0;
+    if (code != MPI_SUCCESS && !failed(passage))
+        fail_here(passage, clnorm__mpi_check(passage->mpi, code, name));
+    return code == MPI_SUCCESS;
 }
 
 /* ---- Messages ---- */
@@ -188,7 +182,7 @@ static enum clnorm_status check_pass(struct clnorm_mpi *mpi, const struct clnorm
                             "to 2^31 - 1 channels, and of values >= 0");
 }
 
-static size_t record_bytes(const struct clnorm_mpi_pass *pass)
+size_t clnorm__mpi_record_bytes(const struct clnorm_mpi_pass *pass)
 {
     const size_t planes = pass->operation == CLNORM_MOMENTS ? 4 : 2;
     return planes * (size_t)pass->channels * clnorm_dtype_parameter_size(pass->dtype);
@@ -215,7 +209,7 @@ static enum clnorm_status make_record(struct clnorm_mpi *mpi, const struct clnor
     const enum clnorm_status status = check_pass(mpi, pass);
     if (status != CLNORM_OK)
         return status;
-    const size_t bytes = record_bytes(pass);
+    const size_t bytes = clnorm__mpi_record_bytes(pass);
     if (bytes > (INT_MAX - sizeof(struct clnorm__header)) / room)
         return clnorm__mpi_fail(mpi, CLNORM_UNSUPPORTED,
                                 "%lld channels: a message could have more than 2 GiB",
@@ -301,7 +295,7 @@ enum clnorm_status clnorm_mpi_exchange(void *user, void *set, size_t bytes)
 {
     struct clnorm_mpi_exchange *const exchange = user;
     struct clnorm_mpi *const mpi = exchange->mpi;
-    const size_t wanted = record_bytes(&exchange->pass);
+    const size_t wanted = clnorm__mpi_record_bytes(&exchange->pass);
     enum clnorm_status status = CLNORM_OK;
     exchange->done = 1;
     if (clnorm__mpi_shares(mpi) != 1 || bytes != wanted)

@@ -161,17 +161,22 @@ enum clnorm_status clnorm__check_process(struct clnorm_context *context)
                         "context in the child, before any OpenCL call in the parent");
 }
 
+size_t clnorm__text_copy(const char *from, char *text, size_t size)
+{
+    const size_t length = strlen(from);
+    if (size > 0) {
+        const size_t copied = length < size ? length : size - 1;
+        memcpy(text, from, copied);
+        text[copied] = 0;
+    }
+    return length;
+}
+
 size_t clnorm_context_error(const struct clnorm_context *context, char *text, size_t size)
 {
     struct clnorm_context *const c = (struct clnorm_context *)context;
     pthread_mutex_lock(&c->error_mutex);
-    const char *const error = c->error ? c->error : "";
-    const size_t length = strlen(error);
-    if (size > 0) {
-        const size_t copied = length < size ? length : size - 1;
-        memcpy(text, error, copied);
-        text[copied] = 0;
-    }
+    const size_t length = clnorm__text_copy(c->error ? c->error : "", text, size);
     pthread_mutex_unlock(&c->error_mutex);
     return length;
 }

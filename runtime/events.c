@@ -2,6 +2,19 @@
 
 #include <stdlib.h>
 
+cl_int clnorm__queue_wait(cl_command_queue queue, const char **call)
+{
+    cl_event last;
+    *call = "clEnqueueMarkerWithWaitList";
+    cl_int code = clEnqueueMarkerWithWaitList(queue, 0, NULL, &last);
+    if (code != CL_SUCCESS)
+        return code;
+    *call = "clWaitForEvents";
+    code = clWaitForEvents(1, &last);
+    clReleaseEvent(last);
+    return code;
+}
+
 /* ---- Stamps ---- */
 
 struct clnorm__stamp *clnorm__stamp_new(cl_context opencl, int mute)

@@ -9,6 +9,10 @@
 #include <clnorm/clnorm.h>
 #include <pthread.h>
 
+/* As clFinish, which on rusticl 22.3 returns at once. CL_SUCCESS, or the code of the call that
+ * failed, which *call then names. */
+cl_int clnorm__queue_wait(cl_command_queue queue, const char **call);
+
 /* The event of one command, counted by us, so that keeping it cannot fail. Under its owner's lock.
  */
 struct clnorm__stamp {

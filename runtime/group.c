@@ -91,20 +91,9 @@ void clnorm_group_release(struct clnorm_group *group)
     free(group);
 }
 
-/* As clnorm_context_error. */
-static size_t copy_text(const char *from, char *text, size_t size)
-{
-    const size_t length = strlen(from), copied = length < size ? length : size - 1;
-    if (size > 0) {
-        memcpy(text, from, copied);
-        text[copied] = 0;
-    }
-    return length;
-}
-
 size_t clnorm_group_error(const struct clnorm_group *group, char *text, size_t size)
 {
-    return copy_text(group->error, text, size);
+    return clnorm__text_copy(group->error, text, size);
 }
 
 void clnorm_group_weights(const struct clnorm_group *group, double *weights)
@@ -210,7 +199,7 @@ enum clnorm_status clnorm_group_member(const struct clnorm_group *group, size_t 
 {
     if (!group || member >= group->count)
         return CLNORM_INVALID_ARGUMENT;
-    copy_text(group->members[member].text, text, size);
+    clnorm__text_copy(group->members[member].text, text, size);
     return group->members[member].status;
 }
 

@@ -1,6 +1,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "events.h"
 #include "group.h"
 
 /* ---- Members that fail ---- */
@@ -186,17 +187,13 @@ int clnorm__group_lose_dead(struct clnorm__group_run *run)
     for (size_t i = 0; i < run->group->count; i++) {
         struct clnorm_context *const context = run->group->members[i].context;
         char text[CLNORM__GROUP_TEXT_SIZE];
-        cl_event marker = NULL;
+        const char *call;
         if (run->group->members[i].status != CLNORM_OK)
             continue;
-        cl_int code = clEnqueueMarkerWithWaitList(context->queue, 0, NULL, &marker);
-        if (code == CL_SUCCESS)
-            code = clWaitForEvents(1, &marker);
-        if (marker)
-            clReleaseEvent(marker);
+        const cl_int code = clnorm__queue_wait(context->queue, &call);
         if (code == CL_SUCCESS)
             continue;
-        const enum clnorm_status status = clnorm__fail_call(context, code, "a marker");
+        const enum clnorm_status status = clnorm__fail_call(context, code, call);
         clnorm_context_error(context, text, sizeof text);
         take_out(run, i, clnorm__group_fail(run->group, status, "%s", text));
     }

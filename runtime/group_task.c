@@ -3,6 +3,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "events.h"
 #include "group.h"
 
 /* ns */
@@ -258,25 +259,14 @@ static enum clnorm_status give_scratch(struct start *s)
 
 /* ---- A task's life ---- */
 
-/* clFinish returns early on rusticl. */
-static void wait_for_all(cl_command_queue queue)
-{
-    cl_event all;
-    if (clEnqueueMarkerWithWaitList(queue, 0, NULL, &all) != CL_SUCCESS) {
-        clFinish(queue);
-        return;
-    }
-    if (clWaitForEvents(1, &all) != CL_SUCCESS)
-        clFinish(queue);
-    clReleaseEvent(all);
-}
-
 /* Ends a task that failed, when nothing of it can be running any more. */
 static void drop(struct clnorm__group_run *run, struct clnorm__task *task)
 {
     const size_t member = task->share->member;
-    if (task->started)
-        wait_for_all(run->group->members[member].context->queue);
+    const cl_command_queue queue = run->group->members[member].context->queue;
+    const char *call;
+    if (task->started && clnorm__queue_wait(queue, &call) != CL_SUCCESS)
+        clFinish(queue);
     clnorm__part_unmap(run->plan, member);
     for (size_t i = 0; i < task->accesses; i++)
         clnorm_access_abandon(&task->access[i], task->started);
@@ -377,9 +367,8 @@ enum clnorm_status clnorm__task_finish(struct clnorm__group_run *run, struct cln
         drop(run, task);
         return failed;
     }
-    if (any_role(&s, takes_scratch)) {
+    if (any_role(&s, takes_scratch))
         copy_scratch(&s, 0);
-    }
     report->seconds += 1e-9 * (double)(ended - task->began);
     enum clnorm_status status = CLNORM_OK;
     for (size_t i = 0; i < task->accesses; i++) {

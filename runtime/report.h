@@ -16,4 +16,7 @@ __attribute__((format(printf, 3, 4)))
 enum clnorm_status
 clnorm__refuse(struct clnorm__report report, enum clnorm_status status, const char *format, ...);
 
+/* What clnorm_context_error does with a text: copies what fits, and returns its full length. */
+size_t clnorm__text_copy(const char *from, char *text, size_t size);
+
 #endif

@@ -48,9 +48,7 @@ size_t clnorm_tensor_error(const struct clnorm_tensor *tensor, char *text, size_
 {
     struct clnorm_tensor *const t = (struct clnorm_tensor *)tensor;
     pthread_mutex_lock(&t->error_mutex);
-    const size_t length = strlen(t->error);
-    if (size > 0)
-        snprintf(text, size, "%s", t->error);
+    const size_t length = clnorm__text_copy(t->error, text, size);
     pthread_mutex_unlock(&t->error_mutex);
     return length;
 }

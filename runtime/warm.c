@@ -1,6 +1,7 @@
 #include <stdlib.h>
 
 #include "binding.h"
+#include "events.h"
 
 /*
  * Drivers compile late: PoCL at the first enqueue of a kernel for a work-group size. Here each
@@ -102,18 +103,6 @@ static enum clnorm_status run_kernel(struct clnorm_context *context,
                               : clnorm__fail_call(context, code, "clEnqueueNDRangeKernel");
 }
 
-/* As clFinish, which on rusticl 22.3 returns at once. */
-static enum clnorm_status wait_for_all(struct clnorm_context *context)
-{
-    cl_event last;
-    cl_int code = clEnqueueMarkerWithWaitList(context->warm_queue, 0, NULL, &last);
-    if (code != CL_SUCCESS)
-        return clnorm__fail_call(context, code, "clEnqueueMarkerWithWaitList");
-    code = clWaitForEvents(1, &last);
-    clReleaseEvent(last);
-    return code == CL_SUCCESS ? CLNORM_OK : clnorm__fail_call(context, code, "clWaitForEvents");
-}
-
 static enum clnorm_status run_kernels(struct clnorm_context *context,
                                       const struct clnorm__program *program,
                                       const struct clnorm__step_kernels *kernels,
@@ -123,7 +112,10 @@ static enum clnorm_status run_kernels(struct clnorm_context *context,
     for (unsigned i = 0; i < CLNORM_STEP_COUNT && status == CLNORM_OK; i++)
         if (kernels->step[i].kernel)
             status = run_kernel(context, program, &kernels->step[i], (enum clnorm_step)i, values);
-    const enum clnorm_status finished = wait_for_all(context);
+    const char *call;
+    const cl_int code = clnorm__queue_wait(context->warm_queue, &call);
+    const enum clnorm_status finished =
+        code == CL_SUCCESS ? CLNORM_OK : clnorm__fail_call(context, code, call);
     return status == CLNORM_OK ? finished : status;
 }
 
