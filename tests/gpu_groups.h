@@ -8,17 +8,17 @@
 #define INLINE static __attribute__((always_inline, overloadable, unused))
 
 #ifdef __NVPTX__
-#define SUB_GROUP                32
-#define LANE                     __nvvm_read_ptx_sreg_laneid()
-#define EXCHANGE(value, mask)    __nvvm_shfl_sync_bfly_i32(~0u, value, mask, 31)
+#define SUB_GROUP             32
+#define LANE                  __nvvm_read_ptx_sreg_laneid()
+#define EXCHANGE(value, mask) __nvvm_shfl_sync_bfly_i32(~0u, value, mask, 31)
 #elif __AMDGCN_WAVEFRONT_SIZE == 64
-#define SUB_GROUP                64
-#define LANE                     __builtin_amdgcn_mbcnt_hi(~0u, __builtin_amdgcn_mbcnt_lo(~0u, 0))
-#define EXCHANGE(value, mask)    __builtin_amdgcn_ds_bpermute((LANE ^ (mask)) << 2, value)
+#define SUB_GROUP             64
+#define LANE                  __builtin_amdgcn_mbcnt_hi(~0u, __builtin_amdgcn_mbcnt_lo(~0u, 0))
+#define EXCHANGE(value, mask) __builtin_amdgcn_ds_bpermute((LANE ^ (mask)) << 2, value)
 #else
-#define SUB_GROUP                32
-#define LANE                     __builtin_amdgcn_mbcnt_lo(~0u, 0)
-#define EXCHANGE(value, mask)    __builtin_amdgcn_ds_bpermute((LANE ^ (mask)) << 2, value)
+#define SUB_GROUP             32
+#define LANE                  __builtin_amdgcn_mbcnt_lo(~0u, 0)
+#define EXCHANGE(value, mask) __builtin_amdgcn_ds_bpermute((LANE ^ (mask)) << 2, value)
 #endif
 
 INLINE float exchange(float value, uint mask)

@@ -33,7 +33,7 @@ void require(int holds, const char *what)
     MPI_Abort(MPI_COMM_WORLD, 1);
 }
 
-struct place place_of(char **words)
+static struct place place_of(char **words)
 {
     struct place place = {.shares = 0};
     for (int r = 0; r < ranks; r++) {
@@ -50,6 +50,40 @@ struct place place_of(char **words)
         place.last_shares = shares;
     }
     return place;
+}
+
+struct place rank_open(int count, char **words)
+{
+    MPI_Init(&count, &words);
+    MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+    MPI_Comm_size(MPI_COMM_WORLD, &ranks);
+    require(count == ranks + 1, "an argument for each rank");
+    return place_of(words + 1);
+}
+
+struct clnorm_mpi *rank_join(int64_t shares)
+{
+    char message[256] = "";
+    struct clnorm_mpi *mpi;
+    require(clnorm_mpi_create(MPI_COMM_WORLD, shares, &mpi, message, sizeof message) == CLNORM_OK,
+            message);
+    return mpi;
+}
+
+struct clnorm_context *rank_context(void)
+{
+    char message[256] = "";
+    struct clnorm_context *const context = clnorm_verify_context(message, sizeof message);
+    require(context != NULL, message);
+    return context;
+}
+
+int rank_close(struct clnorm_mpi *mpi, struct clnorm_context *context)
+{
+    clnorm_mpi_release(mpi);
+    clnorm_context_release(context);
+    MPI_Finalize();
+    return wrong;
 }
 
 void part_of(const struct clnorm_values *values, const struct place *place, int slot, size_t *first,

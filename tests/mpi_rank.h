@@ -6,6 +6,7 @@
 #define CLNORM_TESTS_MPI_RANK_H
 
 #include "values.h"
+#include "verify.h"
 
 #include <clnorm/mpi.h>
 
@@ -20,8 +21,15 @@ struct place {
     int64_t last_shares;         /* of the last rank */
 };
 
-/* From a word for each rank: how many shares it has. */
-struct place place_of(char **words);
+/* Begins a program whose arguments are a word for each rank: how many shares it has. */
+struct place rank_open(int count, char **words);
+
+/* The ranks, with so many shares of this one, and a context for it; required. */
+struct clnorm_mpi *rank_join(int64_t shares);
+struct clnorm_context *rank_context(void);
+
+/* Ends it; either may be NULL. Returns the exit status. */
+int rank_close(struct clnorm_mpi *mpi, struct clnorm_context *context);
 
 /* Prints what is wrong, and sets wrong. */
 void complain(const char *what, const char *detail);

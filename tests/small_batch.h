@@ -2,8 +2,7 @@
 #ifndef CLNORM_TESTS_SMALL_BATCH_H
 #define CLNORM_TESTS_SMALL_BATCH_H
 
-#include "reference.h"
-#include "testing.h"
+#include "gradients.h"
 
 static inline struct clnorm_case case_of(struct clnorm_context *const context,
                                          const char *const text)
@@ -52,68 +51,6 @@ static inline void check_resident(struct clnorm_case *const one, const enum clno
     check_case(one);
 }
 
-/*
- * Backward against central differences of a loss over the f64 reference's forward; `loss` runs it.
- */
-struct model {
-    struct clnorm_values forward;
-    const struct clnorm_values *backward;
-    double (*loss)(struct model *model);
-};
-
-#define STEP 1e-5
-
-static inline double slope_at(struct model *const model, double *const place)
-{
-    const double kept = *place;
-    *place = kept + STEP;
-    const double high = model->loss(model);
-    *place = kept - STEP;
-    const double low = model->loss(model);
-    *place = kept;
-    return (high - low) / (2 * STEP);
-}
-
-static inline void check_gradient(struct model *const model, const enum clnorm_slot input,
-                                  const enum clnorm_slot gradient)
-{
-    double difference = 0, largest = 0;
-    for (size_t i = 0; i < model->backward->slot[gradient].elements; i++) {
-        const double expected = slope_at(model, &model->forward.slot[input].data[i]);
-        difference = fmax(difference, fabs(expected - model->backward->slot[gradient].data[i]));
-        largest = fmax(largest, fabs(expected));
-    }
-    if (!(largest > 0 && difference <= 1e-8 * largest))
-        fail_msg("%s: off by %.3g of at most %.3g", clnorm_slots[gradient].name, difference,
-                 largest);
-}
-
-static inline void check_gradients(struct model *const model)
-{
-    check_gradient(model, CLNORM_SLOT_X, CLNORM_SLOT_DX);
-    check_gradient(model, CLNORM_SLOT_SCALE, CLNORM_SLOT_DSCALE);
-    check_gradient(model, CLNORM_SLOT_SHIFT, CLNORM_SLOT_DSHIFT);
-}
-
-/* The sum of dy*y. */
-static inline double plain_loss(struct model *const model)
-{
-    double sum = 0;
-    clnorm_reference_run(&model->forward);
-    for (size_t i = 0; i < model->forward.slot[CLNORM_SLOT_Y].elements; i++)
-        sum += model->backward->slot[CLNORM_SLOT_DY].data[i] *
-               model->forward.slot[CLNORM_SLOT_Y].data[i];
-    return sum;
-}
-
-static inline void take(struct clnorm_values *const to, const enum clnorm_slot slot,
-                        const struct clnorm_values *const from)
-{
-    assert_true(to->slot[slot].elements > 0 &&
-                to->slot[slot].elements == from->slot[slot].elements);
-    memcpy(to->slot[slot].data, from->slot[slot].data, to->slot[slot].elements * sizeof(double));
-}
-
 /* A forward and a backward of the same kind, f64. */
 static inline void check_plain_gradients(struct clnorm_context *const context,
                                          const char *const forward, const char *const backward)
@@ -127,7 +64,7 @@ static inline void check_plain_gradients(struct clnorm_context *const context,
     for (size_t i = 0; i < sizeof shared / sizeof *shared; i++)
         take(&values, shared[i], &model.forward);
     if (execute(context, NULL, &values, NULL))
-        check_gradients(&model);
+        check_gradients(&model, 1e-8);
     clnorm_values_free(&values);
     clnorm_values_free(&model.forward);
 }

@@ -333,18 +333,9 @@ static const struct {
 
 int main(int count, char **words)
 {
-    char message[256] = "";
-    struct clnorm_mpi *mpi;
-    MPI_Init(&count, &words);
-    MPI_Comm_rank(MPI_COMM_WORLD, &rank);
-    MPI_Comm_size(MPI_COMM_WORLD, &ranks);
-    require(count == ranks + 1, "an argument for each rank");
-    const struct place place = place_of(words + 1);
-    struct clnorm_context *const context = clnorm_verify_context(message, sizeof message);
-    require(context != NULL, message);
-    require(clnorm_mpi_create(MPI_COMM_WORLD, place.shares, &mpi, message, sizeof message) ==
-                CLNORM_OK,
-            message);
+    const struct place place = rank_open(count, words);
+    struct clnorm_context *const context = rank_context();
+    struct clnorm_mpi *const mpi = rank_join(place.shares);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         run_case(mpi, context, &place, cases[i].text, cases[i].data);
     failures_are_shared(mpi, &place);
@@ -356,8 +347,5 @@ int main(int count, char **words)
     MPI_Comm_split(MPI_COMM_WORLD, rank / 2, rank, &half);
     reduce_population(half, &place, "half");
     MPI_Comm_free(&half);
-    clnorm_mpi_release(mpi);
-    clnorm_context_release(context);
-    MPI_Finalize();
-    return wrong;
+    return rank_close(mpi, context);
 }

@@ -86,22 +86,10 @@ static void fail_each_call(struct clnorm_mpi *mpi, struct clnorm_context *contex
 
 int main(int count, char **words)
 {
-    char message[256] = "";
-    struct clnorm_mpi *mpi;
-    MPI_Init(&count, &words);
-    MPI_Comm_rank(MPI_COMM_WORLD, &rank);
-    MPI_Comm_size(MPI_COMM_WORLD, &ranks);
-    require(count == ranks + 1, "an argument for each rank");
-    const struct place place = place_of(words + 1);
-    struct clnorm_context *const context = clnorm_verify_context(message, sizeof message);
-    require(context != NULL, message);
-    require(clnorm_mpi_create(MPI_COMM_WORLD, place.shares, &mpi, message, sizeof message) ==
-                CLNORM_OK,
-            message);
+    const struct place place = rank_open(count, words);
+    struct clnorm_context *const context = rank_context();
+    struct clnorm_mpi *const mpi = rank_join(place.shares);
     fail_each_call(mpi, context, &place, "forward nchw f32 ?x5x7 +scale +shift +running");
     fail_each_call(mpi, context, &place, "backward nhwc f32 ?x6x7 +scale +shift +sgd");
-    clnorm_mpi_release(mpi);
-    clnorm_context_release(context);
-    MPI_Finalize();
-    return wrong;
+    return rank_close(mpi, context);
 }

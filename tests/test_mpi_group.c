@@ -88,20 +88,13 @@ static void run_case(struct clnorm_mpi *mpi, struct rig *rig, const struct place
 
 int main(int count, char **words)
 {
-    struct clnorm_mpi *mpi;
     struct rig rig;
-    MPI_Init(&count, &words);
-    MPI_Comm_rank(MPI_COMM_WORLD, &rank);
-    MPI_Comm_size(MPI_COMM_WORLD, &ranks);
-    require(count == ranks + 1, "an argument for each rank");
-    const struct place place = place_of(words + 1);
-    require(clnorm_mpi_create(MPI_COMM_WORLD, 1, &mpi, NULL, 0) == CLNORM_OK, "ranks");
+    const struct place place = rank_open(count, words);
+    struct clnorm_mpi *const mpi = rank_join(1);
     rig_open(&rig, 2);
     run_case(mpi, &rig, &place, "forward nchw f32 ?x5x7 +scale +shift +running");
     run_case(mpi, &rig, &place, "forward nhwc f16 ?x6x7 +add +relu +running +biased");
     run_case(mpi, &rig, &place, "backward nchw f32 ?x5x7 +scale +shift +relu");
     rig_close(&rig);
-    clnorm_mpi_release(mpi);
-    MPI_Finalize();
-    return wrong;
+    return rank_close(mpi, NULL);
 }

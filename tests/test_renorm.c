@@ -142,7 +142,7 @@ static void the_gradient_holds_r_and_d(void **state)
         take(&values, CLNORM_SLOT_SCALE, &model.forward);
         assert_same(&values, &model.forward, CLNORM_SLOT_X);
         if (execute(*state, NULL, &values, NULL))
-            check_gradients(&model);
+            check_gradients(&model, 1e-8);
         clnorm_values_free(&values);
         clnorm_values_free(&model.forward);
     }
