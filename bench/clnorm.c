@@ -119,9 +119,18 @@ static double check(struct state *const s, const struct bench_data *const data, 
     return error;
 }
 
-static int add(struct bench *const bench, const struct bench_data *const data,
-               const struct clnorm_schedule *const schedule, const char *const name,
-               struct bench_roster *const roster)
+/* A device on the processor may have some of its cores only. */
+static unsigned threads_of(const struct bench *const bench, const struct bench_device *const device)
+{
+    const struct clnorm_target *const target = &clnorm_context_device(device->context)->target;
+    return target->kind == CLNORM_KIND_CPU && target->compute_units < bench->threads
+               ? target->compute_units
+               : bench->threads;
+}
+
+static int add(struct bench *const bench, const struct bench_device *const device,
+               const struct bench_data *const data, const struct clnorm_schedule *const schedule,
+               const char *const name, struct bench_roster *const roster)
 {
     const char *const text = data->one->text;
     const struct clnorm_plan_options options = {.size = sizeof options, .schedule = schedule};
@@ -129,11 +138,11 @@ static int add(struct bench *const bench, const struct bench_data *const data,
     struct state *const s = calloc(1, sizeof *s);
     if (!s)
         return bench_fail(BENCH_FAILED, "%s: out of memory", text);
-    s->context = bench->context;
+    s->context = device->context;
     s->arguments =
         (struct clnorm_arguments){.size = sizeof s->arguments, .sets = 1, .epsilon = BENCH_EPSILON};
     const enum clnorm_status made =
-        clnorm_plan_create(bench->context, &data->one->problem, &options, &s->plan);
+        clnorm_plan_create(s->context, &data->one->problem, &options, &s->plan);
     int status = made == CLNORM_OK ? BENCH_DONE : failed(s, made, text, "make a plan");
     if (status == BENCH_DONE && !make_buffers(s, data))
         status = bench_fail(BENCH_FAILED, "%s: no device memory for clnorm's buffers", text);
@@ -145,13 +154,13 @@ static int add(struct bench *const bench, const struct bench_data *const data,
                                 what, error);
     }
     struct bench_contestant *const it =
-        status == BENCH_DONE ? bench_roster_add(roster, name, "") : NULL;
+        status == BENCH_DONE ? bench_roster_add(roster, name, device->label) : NULL;
     if (!it) {
         release_state(s);
         return status;
     }
     it->buffers = "reused";
-    it->threads = bench->threads;
+    it->threads = threads_of(bench, device);
     it->error = error;
     clnorm_schedule_format(clnorm_plan_schedule(s->plan), it->schedule);
     it->state = s;
@@ -161,23 +170,23 @@ static int add(struct bench *const bench, const struct bench_data *const data,
 }
 
 /* Every other legal schedule, as clnorm:<row>. One that is refused or wrong is left out. */
-static void add_others(struct bench *const bench, const struct bench_data *const data,
-                       struct bench_roster *const roster)
+static void add_others(struct bench *const bench, const struct bench_device *const device,
+                       const struct bench_data *const data, struct bench_roster *const roster)
 {
-    const struct clnorm_target *const target = &clnorm_context_device(bench->context)->target;
+    const struct clnorm_target *const target = &clnorm_context_device(device->context)->target;
     struct clnorm_schedule schedule;
     for (unsigned i = 0; clnorm_schedule_choose(&data->one->problem, target, i, &schedule); i++) {
         char name[BENCH_NAME_SIZE];
         snprintf(name, sizeof name, "clnorm:%s", schedule.name);
         if (i != bench->schedule)
-            add(bench, data, &schedule, name, roster);
+            add(bench, device, data, &schedule, name, roster);
     }
 }
 
-int bench_make_clnorm(struct bench *const bench, const struct bench_data *const data,
-                      struct bench_roster *const roster)
+static int add_device(struct bench *const bench, const struct bench_device *const device,
+                      const struct bench_data *const data, struct bench_roster *const roster)
 {
-    const struct clnorm_target *const target = &clnorm_context_device(bench->context)->target;
+    const struct clnorm_target *const target = &clnorm_context_device(device->context)->target;
     const struct clnorm_problem *const problem = &data->one->problem;
     struct clnorm_schedule schedule;
     if (!clnorm_schedule_choose(problem, target, bench->schedule, &schedule)) {
@@ -186,8 +195,18 @@ int bench_make_clnorm(struct bench *const bench, const struct bench_data *const 
         return BENCH_DONE;
     }
     /* Schedule 0 is left to the library: that is what its users get, tuning included. */
-    const int status = add(bench, data, bench->schedule ? &schedule : NULL, "clnorm", roster);
+    const int status =
+        add(bench, device, data, bench->schedule ? &schedule : NULL, "clnorm", roster);
     if (bench->all_schedules)
-        add_others(bench, data, roster);
+        add_others(bench, device, data, roster);
+    return status;
+}
+
+int bench_make_clnorm(struct bench *const bench, const struct bench_data *const data,
+                      struct bench_roster *const roster)
+{
+    int status = BENCH_DONE;
+    for (unsigned i = 0; i < bench->devices && status == BENCH_DONE; i++)
+        status = add_device(bench, &bench->device[i], data, roster);
     return status;
 }

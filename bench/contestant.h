@@ -1,7 +1,8 @@
 /*
  * Contestants: what is timed. A file for each kind (clnorm.c, limit.c, onednn.c, pytorch.c) adds
  * its contestants for a case to the roster. Those of one name are variants, of which the fastest
- * counts: a peer with fresh and with reused outputs, a copy by memcpy and by kernels.
+ * counts: a peer with fresh and with reused outputs, a copy by memcpy and by kernels, clnorm on one
+ * device and on another.
  */
 #ifndef CLNORM_BENCH_CONTESTANT_H
 #define CLNORM_BENCH_CONTESTANT_H
@@ -14,17 +15,25 @@
 
 #define BENCH_ROSTER_MAX 96
 #define BENCH_NAME_SIZE  48
+#define BENCH_DEVICE_MAX 4
 
 struct bench_onednn;
 struct bench_peer; /* the PyTorch process */
 
+/* A device for clnorm and the limit; each of several makes a variant. */
+struct bench_device {
+    struct clnorm_context *context;
+    struct bench_limit *limit;   /* NULL: left out */
+    char label[BENCH_NAME_SIZE]; /* as the user calls it; "" when it is the only one */
+};
+
 /* What serves all cases. */
 struct bench {
-    struct clnorm_context *context;
-    unsigned threads;  /* of every contestant: all cores */
-    unsigned schedule; /* index for clnorm_schedule_choose */
-    int all_schedules; /* each legal one a contestant */
-    struct bench_limit *limit;
+    struct bench_device device[BENCH_DEVICE_MAX];
+    unsigned devices;
+    unsigned threads;            /* of every contestant: all cores */
+    unsigned schedule;           /* index for clnorm_schedule_choose */
+    int all_schedules;           /* each legal one a contestant */
     struct bench_onednn *onednn; /* NULL: left out */
     struct bench_peer *pytorch;  /* NULL: left out */
 };
@@ -81,8 +90,9 @@ int bench_make_onednn_blocked(struct bench *bench, const struct bench_data *data
 int bench_make_pytorch(struct bench *bench, const struct bench_data *data,
                        struct bench_roster *roster);
 
-/* The limit's programs and waiting threads. NULL after a line. */
-struct bench_limit *bench_limit_open(struct clnorm_context *context, unsigned threads);
+/* The limit's programs and waiting threads; the device stays until they are closed. NULL after a
+ * line. */
+struct bench_limit *bench_limit_open(const struct bench_device *device, unsigned threads);
 void bench_limit_close(struct bench_limit *limit);
 
 /* Starts the PyTorch process with this Python; NULL, after a line that says how to get it, when it

@@ -73,6 +73,7 @@ struct bench_limit {
     struct clnorm_context *context; /* not owned */
     struct bench_crew *crew;
     cl_program program;
+    const char *label; /* the device's */
     unsigned threads;
     int strided;
 };
@@ -248,12 +249,15 @@ static int prepare_kernel(struct state *const s)
 static int add(struct bench_limit *const limit, struct tensors *const tensors,
                const struct row *const row, struct bench_roster *const roster)
 {
+    char variant[BENCH_NAME_SIZE];
+    snprintf(variant, sizeof variant, "%s%s%s", row->variant, *limit->label ? " on " : "",
+             limit->label);
     struct state *const s = calloc(1, sizeof *s);
     if (!s)
         return 0;
     *s = (struct state){.limit = limit, .tensors = tensors, .row = row};
     struct bench_contestant *const it =
-        !row->kernel || prepare_kernel(s) ? bench_roster_add(roster, "limit", row->variant) : NULL;
+        !row->kernel || prepare_kernel(s) ? bench_roster_add(roster, "limit", variant) : NULL;
     if (!it) {
         if (s->kernel)
             clReleaseKernel(s->kernel);
@@ -278,19 +282,19 @@ static int is_needed(const enum bench_pattern pattern, const enum clnorm_operati
     return (pattern == BENCH_TRIAD) == (operation == CLNORM_BACKWARD);
 }
 
-int bench_make_limit(struct bench *const bench, const struct bench_data *const data,
-                     struct bench_roster *const roster)
+static int make_limit(struct bench_limit *const limit, const struct bench_data *const data,
+                      struct bench_roster *const roster)
 {
     const size_t bytes = (size_t)bench_tensor_bytes(data->one);
     struct tensors *const tensors =
-        make_tensors(bench->limit, bytes, is_needed(BENCH_COPY, data->one->problem.operation));
+        make_tensors(limit, bytes, is_needed(BENCH_COPY, data->one->problem.operation));
     if (!tensors)
         return bench_fail(BENCH_FAILED, "%s: no memory for the limit's copies", data->one->text);
     tensors->users = 1;
     int fine = 1;
     for (size_t i = 0; fine && i < ROWS(rows); i++)
         if (is_needed(rows[i].pattern, data->one->problem.operation))
-            fine = add(bench->limit, tensors, &rows[i], roster);
+            fine = add(limit, tensors, &rows[i], roster);
     if (--tensors->users == 0)
         free_tensors(tensors);
     return fine ? BENCH_DONE
@@ -298,19 +302,29 @@ int bench_make_limit(struct bench *const bench, const struct bench_data *const d
                              data->one->text);
 }
 
-struct bench_limit *bench_limit_open(struct clnorm_context *const context, const unsigned threads)
+int bench_make_limit(struct bench *const bench, const struct bench_data *const data,
+                     struct bench_roster *const roster)
 {
-    const struct clnorm_device *const device = clnorm_context_device(context);
+    int status = BENCH_DONE;
+    for (unsigned i = 0; i < bench->devices && status == BENCH_DONE; i++)
+        status = make_limit(bench->device[i].limit, data, roster);
+    return status;
+}
+
+struct bench_limit *bench_limit_open(const struct bench_device *const on, const unsigned threads)
+{
+    const struct clnorm_device *const device = clnorm_context_device(on->context);
     const char *text = program_text;
     struct bench_limit *const limit = calloc(1, sizeof *limit);
     if (!limit)
         return NULL;
-    *limit = (struct bench_limit){.context = context,
+    *limit = (struct bench_limit){.context = on->context,
                                   .crew = bench_crew_open(threads),
+                                  .label = on->label,
                                   .threads = threads,
                                   .strided = device->target.kind == CLNORM_KIND_GPU};
     limit->program =
-        clCreateProgramWithSource(clnorm_context_opencl(context), 1, &text, NULL, NULL);
+        clCreateProgramWithSource(clnorm_context_opencl(on->context), 1, &text, NULL, NULL);
     if (limit->crew && limit->program &&
         clBuildProgram(limit->program, 1, &device->device, limit->strided ? "-DSTRIDED" : "", NULL,
                        NULL) == CL_SUCCESS)

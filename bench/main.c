@@ -114,16 +114,43 @@ static int check_axis(const char *const axis)
                       axis);
 }
 
-static int open_context(struct contest *const c)
+static int open_device(struct contest *const c, const char *const selector)
 {
     char message[1024];
     const struct clnorm_context_options options = {.size = sizeof options,
-                                                   .device_selector = c->options.device};
+                                                   .device_selector = selector};
+    struct bench_device *const device = &c->bench.device[c->bench.devices];
     const enum clnorm_status made =
-        clnorm_context_create(&options, &c->bench.context, message, sizeof message);
+        clnorm_context_create(&options, &device->context, message, sizeof message);
     if (made != CLNORM_OK)
         return bench_fail(BENCH_FAILED, "cannot use the device: %s: %s", clnorm_status_text(made),
                           message);
+    c->bench.devices++;
+    if (!is_wanted(c, "limit"))
+        return BENCH_DONE;
+    device->limit = bench_limit_open(device, c->bench.threads);
+    return device->limit ? BENCH_DONE
+                         : bench_fail(BENCH_FAILED, "the limit cannot be measured; --contestants "
+                                                    "clnorm does without");
+}
+
+/* Those of --device, parted by commas, each with its part of that text for a label. */
+static int open_devices(struct contest *const c)
+{
+    const char *at = c->options.device;
+    if (!at || !strchr(at, ','))
+        return open_device(c, at);
+    for (int status; *at; at += *at == ',') {
+        const size_t length = strcspn(at, ",");
+        if (c->bench.devices == BENCH_DEVICE_MAX)
+            return bench_fail(BENCH_USAGE, "--device: more than %d devices", BENCH_DEVICE_MAX);
+        char *const label = c->bench.device[c->bench.devices].label;
+        snprintf(label, BENCH_NAME_SIZE, "%.*s", (int)length, at);
+        status = open_device(c, label);
+        if (status != BENCH_DONE)
+            return status;
+        at += length;
+    }
     return BENCH_DONE;
 }
 
@@ -134,15 +161,9 @@ static int set_up(struct contest *const c)
     c->bench.threads = cores > 0 ? (unsigned)cores : 1;
     c->bench.schedule = (unsigned)c->options.schedule;
     c->bench.all_schedules = c->options.all_schedules;
-    const int status = open_context(c);
+    const int status = open_devices(c);
     if (status != BENCH_DONE)
         return status;
-    if (is_wanted(c, "limit")) {
-        c->bench.limit = bench_limit_open(c->bench.context, c->bench.threads);
-        if (!c->bench.limit)
-            return bench_fail(BENCH_FAILED, "the limit cannot be measured; --contestants clnorm "
-                                            "does without");
-    }
     if (is_wanted(c, "onednn") || is_wanted(c, "onednn-blocked"))
         c->bench.onednn = bench_onednn_open(c->options.onednn);
     if (is_wanted(c, "pytorch"))
@@ -231,8 +252,10 @@ static int contend(struct contest *const c)
     free(roster);
     bench_pytorch_close(c->bench.pytorch);
     bench_onednn_close(c->bench.onednn);
-    bench_limit_close(c->bench.limit);
-    clnorm_context_release(c->bench.context);
+    for (unsigned i = 0; i < c->bench.devices; i++) {
+        bench_limit_close(c->bench.device[i].limit);
+        clnorm_context_release(c->bench.device[i].context);
+    }
     return status;
 }
 

@@ -24,7 +24,8 @@ static const struct option {
     {"--seconds", NUMBER, AT(seconds), .value = "S",
      .help = "to spend on each contestant of a problem; 0.2", .high = 3600},
     {"--device", TEXT, AT(device), .value = "D",
-     .help = "index or part of a name, as 'clnorm devices' lists"},
+     .help =
+         "index or part of a name, as 'clnorm devices' lists; of several, A,B, the fastest counts"},
     {"--onednn", TEXT, AT(onednn), .value = "LIB,...",
      .help = "libraries of oneDNN to time, the fastest counts; the one found at build time"},
     {"--python", TEXT, AT(python), .value = "PY", .help = "a Python that has PyTorch; python3"},

@@ -30,8 +30,8 @@ static void print_row(const struct bench_result *const row, const double clnorm)
         printf(" %8.2f", median / clnorm);
     else
         printf(" %8s", "-");
-    printf(" %8.1e %7u %-7s %s\n", row->error, row->threads, row->buffers,
-           row->schedule[0] ? row->schedule : row->variant);
+    printf(" %8.1e %7u %-7s %s%s%s\n", row->error, row->threads, row->buffers, row->schedule,
+           row->schedule[0] && row->variant[0] ? " on " : "", row->variant);
 }
 
 int bench_report_text(const struct bench_results *const results, const struct bench_case *const one)

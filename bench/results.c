@@ -19,7 +19,8 @@ struct limit {
 
 static int fits_cache(const struct bench *const bench, const struct bench_case *const one)
 {
-    const struct clnorm_target *const target = &clnorm_context_device(bench->context)->target;
+    const struct clnorm_target *const target =
+        &clnorm_context_device(bench->device[0].context)->target;
     const unsigned tensors =
         one->problem.operation == CLNORM_BACKWARD ? bench_tensors_read(&one->problem) : 1;
     const double whole = tensors * bench_tensor_bytes(one), cache = (double)target->cache;

@@ -218,11 +218,20 @@ static int rank(const struct clnorm_device *device)
     return (device->compiler ? 10 : 0) + (last ? 0 : kinds[device->target.kind]);
 }
 
+/* Of two alike, the one with more compute units; which of two platforms' is not told by that. */
+static int is_better(const struct clnorm_device *a, const struct clnorm_device *b)
+{
+    const int difference = rank(a) - rank(b);
+    return difference
+               ? difference > 0
+               : a->platform == b->platform && a->target.compute_units > b->target.compute_units;
+}
+
 static size_t find_best(const struct clnorm_device *devices, size_t count)
 {
     size_t best = 0;
     for (size_t i = 1; i < count; i++)
-        if (rank(&devices[i]) > rank(&devices[best]))
+        if (is_better(&devices[i], &devices[best]))
             best = i;
     return best;
 }

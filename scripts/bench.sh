@@ -2,7 +2,8 @@
 # bench.sh [shapes|quick|sweep_channels|sweep_spatial|latency]...: installs what is missing, builds into build-bench/, and
 # times clnorm beside oneDNN and PyTorch. Without arguments: shapes, both sweeps and latency, an hour or so the first time.
 # NAME's results are in build-bench/: NAME.jsonl, NAME.png, NAME.md and NAME.log. Use an idle machine.
-# DEVICE=NAME times another device than PoCL's; OPTIONS="--seconds 1" and the like go to clnorm-bench.
+# DEVICE=NAME,... times other devices than PoCL's two, pthread (all cores) and basic (the calling thread), of which the
+# faster counts; OPTIONS="--seconds 1" and the like go to clnorm-bench.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 
@@ -53,7 +54,9 @@ configure "$build" -DCMAKE_BUILD_TYPE=Release -DCLNORM_BUILD_TESTS=OFF -DCLNORM_
 cmake --build "$build" -j "$jobs"
 use_own_caches "$build"
 
-bench=("$build/clnorm-bench" --device "${DEVICE:-Portable Computing Language}")
+export POCL_DEVICES="pthread basic"
+devices=${DEVICE:-pthread,basic}
+bench=("$build/clnorm-bench" --device "$devices")
 read -ra options <<<"${OPTIONS:-}"
 [ -z "$onednn" ] || bench+=(--onednn "$onednn")
 [ ! -f "$build/pytorch/installed" ] || bench+=(--python "$build/pytorch/bin/python")
@@ -78,7 +81,7 @@ for what in "$@"; do
     shapes | quick) pictures "$what" size ;;
     sweep_channels) pictures "$what" channels ;;
     sweep_spatial) pictures "$what" spatial ;;
-    latency) run latency --latency --cases "$root/bench/latency.txt" ;;
+    latency) run latency --latency --device "${devices%%,*}" --cases "$root/bench/latency.txt" ;;
     *) echo "bench.sh: '$what' is none of shapes, quick, sweep_channels, sweep_spatial, latency" >&2 && exit 2 ;;
     esac
 done

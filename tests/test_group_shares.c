@@ -209,9 +209,33 @@ static void test_sub_devices(void **state)
         clReleaseDevice(part[i]);
 }
 
+/* ---- Choice ---- */
+
+/* PoCL lists `basic`, which has one core, before `pthread`, which has all. */
+static void test_most_units_are_best(void **state)
+{
+    (void)state;
+    struct clnorm_context *context;
+    struct clnorm_device *devices;
+    size_t count, alike = 0;
+    assert_int_equal(clnorm_context_create(NULL, &context, NULL, 0), CLNORM_OK);
+    assert_int_equal(clnorm_devices_list(&devices, &count), CLNORM_OK);
+    const struct clnorm_device *const best = clnorm_context_device(context);
+    for (size_t i = 0; i < count; i++) {
+        if (devices[i].platform != best->platform)
+            continue;
+        alike++;
+        assert_true(devices[i].target.compute_units <= best->target.compute_units);
+    }
+    assert_true(alike > 1);
+    free(devices);
+    clnorm_context_release(context);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_most_units_are_best),
         cmocka_unit_test(test_bytes_are_those_of_shares),
         cmocka_unit_test(test_shares_follow_weights),
         cmocka_unit_test(test_weights_follow_times),

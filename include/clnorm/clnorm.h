@@ -145,12 +145,13 @@ struct clnorm_context_options {
 };
 
 /*
- * Makes a context. options NULL: the best device (GPU before CPU before accelerator; one with a
- * compiler first), default cache. Release with clnorm_context_release. On failure *context is NULL
- * and message[size] (may be NULL with size 0) says why. Errors: CLNORM_INVALID_ARGUMENT,
- * CLNORM_NO_DEVICE, CLNORM_OUT_OF_MEMORY, CLNORM_DEVICE_FAILED; about the bundle CLNORM_IO_FAILED
- * (it cannot be read, is damaged or is none) and CLNORM_UNSUPPORTED (it was made for another
- * device, driver, platform or version of clnorm: all must be the same).
+ * Makes a context. options NULL: the best device (one with a compiler first; GPU before CPU before
+ * accelerator; of a platform's alike, the one with most compute units), default cache. Release with
+ * clnorm_context_release. On failure *context is NULL and message[size] (may be NULL with size 0)
+ * says why. Errors: CLNORM_INVALID_ARGUMENT, CLNORM_NO_DEVICE, CLNORM_OUT_OF_MEMORY,
+ * CLNORM_DEVICE_FAILED; about the bundle CLNORM_IO_FAILED (it cannot be read, is damaged or is none)
+ * and CLNORM_UNSUPPORTED (it was made for another device, driver, platform or version of clnorm:
+ * all must be the same).
  */
 CLNORM_API enum clnorm_status clnorm_context_create(const struct clnorm_context_options *options,
                                                     struct clnorm_context **context, char *message,
