@@ -177,12 +177,14 @@ void clnorm__group_learn(struct clnorm_group_plan *plan)
     const int adapts = group->sharing == CLNORM_SHARING_ADAPTING;
     const int measures = group->sharing == CLNORM_SHARING_MEASURED && !group->measured;
     double speeds = 0, weights = 0;
+    int all = 1;
     if (plan->runs++ == 0 || !(adapts || measures))
         return;
     for (size_t i = 0; i < group->count; i++) {
         const double speed = speed_of(&plan->parts[i].report);
         speeds += speed;
         weights += speed > 0 ? group->members[i].weight : 0;
+        all &= speed > 0 || group->members[i].weight == 0 || group->members[i].status != CLNORM_OK;
     }
     for (size_t i = 0; i < group->count; i++) {
         const double speed = speed_of(&plan->parts[i].report);
@@ -191,7 +193,7 @@ void clnorm__group_learn(struct clnorm_group_plan *plan)
         if (speed > 0)
             *weight = (1 - newest) * *weight + newest * (speed / speeds * weights);
     }
-    group->measured = 1;
+    group->measured = all;
 }
 
 enum clnorm_status clnorm_group_member(const struct clnorm_group *group, size_t member, char *text,

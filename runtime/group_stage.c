@@ -85,6 +85,10 @@ static enum clnorm_status leave(struct clnorm__group_run *run, size_t member)
                                       run->group->members[member].text);
         if (!saved)
             undo_shares(run, member);
+        /* The counters go, too: what moved in this run is kept as a start below 0. */
+        const struct clnorm_tensor_statistics moved = clnorm_tensor_statistics(tensor, context);
+        run->plan->parts[member].to_device -= moved.bytes_to_device;
+        run->plan->parts[member].to_host -= moved.bytes_to_host;
         clnorm_tensor_forget(tensor, context, NULL);
     }
     return CLNORM_OK;

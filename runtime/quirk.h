@@ -5,8 +5,8 @@
 #include <clnorm/clnorm.h>
 
 /*
- * A row of the table in quirk.c. tests/test_quirks.c has a minimal reproduction of each fault, and
- * tells when a row is no longer needed.
+ * A row of the table in quirk.c. tests/test_quirks.c has minimal reproductions of those faults that
+ * are quick to show, and tells when a row is no longer needed.
  */
 struct clnorm__quirk {
     const char *name;

@@ -154,6 +154,33 @@ static void test_weights_follow_times(void **state)
     rig_regroup(&rig, CLNORM_SHARING_GIVEN, NULL);
 }
 
+/* A run in which one member has it all tells nothing about the others. */
+static void test_measuring_waits_for_all(void **state)
+{
+    (void)state;
+    struct clnorm_values inputs =
+        values_of("moments nchw f32 ?x5x?", 16, 200, 1, CLNORM_DATA_ORDINARY, 3);
+    static const uint64_t alone[MAX_MEMBERS] = {16};
+    struct clnorm_group_report report[MAX_MEMBERS];
+    double weights[MAX_MEMBERS];
+    struct load load;
+    rig_regroup(&rig, CLNORM_SHARING_MEASURED, NULL);
+    struct clnorm_group_plan *const plan = rig_plan(&rig, &inputs.problem);
+    load_open(&load, &inputs, &plain);
+    struct clnorm_group_arguments arguments = load_arguments(&load);
+    clnorm_group_weights(rig.group, weights);
+    arguments.shares = alone;
+    for (int run = 0; run < 3; run++)
+        rig_run(&rig, plan, &arguments, report);
+    arguments.shares = NULL;
+    rig_run(&rig, plan, &arguments, report);
+    expect_weights(report, 1, weights);
+    load_close(&load);
+    clnorm_group_plan_release(plan);
+    clnorm_values_free(&inputs);
+    rig_regroup(&rig, CLNORM_SHARING_GIVEN, NULL);
+}
+
 /* ---- Sub-devices ---- */
 
 static struct clnorm_context *context_of_part(cl_device_id part)
@@ -239,6 +266,7 @@ int main(void)
         cmocka_unit_test(test_bytes_are_those_of_shares),
         cmocka_unit_test(test_shares_follow_weights),
         cmocka_unit_test(test_weights_follow_times),
+        cmocka_unit_test(test_measuring_waits_for_all),
         cmocka_unit_test(test_sub_devices),
     };
     return cmocka_run_group_tests(tests, open_all, close_all);

@@ -28,10 +28,9 @@
  * is out: other members do its share, from what is on the host or on them, and the run succeeds;
  * its report says who failed and why. What was only in memory of the member that failed is fetched,
  * if that still works; if it does not, the run fails and says which tensor it was. A run that
- * fails changes no values that it reads: running statistics and parameters are as before it, unless
- * the tensor itself was lost with a device (they go through the host). Tensors of the batch that it writes are undefined then,
- * also where they are read (in place). A member that is out takes part in no run until
- * clnorm_group_restore.
+ * fails leaves running statistics and parameters as before it, unless their newest values were only
+ * on the lost device. Tensors of the batch that it writes are undefined then, also where they are
+ * read (in place). A member that is out takes part in no run until clnorm_group_restore.
  *
  * Threads: a group and its plans are used by one thread at a time. Tensors that a run uses may be
  * read by others meanwhile.
@@ -52,7 +51,8 @@ struct clnorm_group_plan;
 
 enum clnorm_sharing_mode {
     CLNORM_SHARING_GIVEN,    /* the weights stay as they are */
-    CLNORM_SHARING_MEASURED, /* ... until a run is timed; then what was measured, for good */
+    CLNORM_SHARING_MEASURED, /* ... until all that have one are timed in a run; then for good what
+                                was measured */
     CLNORM_SHARING_ADAPTING, /* every run is timed, and moves the weights */
     CLNORM_SHARING_COUNT
 };
@@ -113,9 +113,9 @@ CLNORM_API void clnorm_group_restore(struct clnorm_group *group, size_t member);
 /*
  * Makes plans of a problem on all members: of its two halves and, for a group of one, of the whole.
  * Those that rare runs need, of the whole on one member of several, are made when they do. Any
- * operation but merge and update, which have no batch to share. Release with
- * clnorm_group_plan_release, before the group. Errors: those of clnorm_plan_create on any member,
- * and CLNORM_INVALID_ARGUMENT for these two.
+ * operation but merge and update, which have no batch to share, and any flags but +ghost and
+ * +lengths. Release with clnorm_group_plan_release, before the group. Errors: those of
+ * clnorm_plan_create on any member, and CLNORM_INVALID_ARGUMENT for what is left out here.
  */
 CLNORM_API enum clnorm_status clnorm_group_plan_create(struct clnorm_group *group,
                                                        const struct clnorm_problem *problem,
@@ -165,7 +165,7 @@ struct clnorm_group_report {
 
 /*
  * Runs the plan, and returns when all work has finished. report (NULL is fine) has room for one a
- * member, and is written whether the run succeeds or not. Commands enqueued before on the contexts'
+ * member, and is written whether the run succeeds or not, unless arguments are refused. Commands enqueued before on the contexts'
  * queues (clnorm_context_queue) run first there. Errors: CLNORM_INVALID_ARGUMENT (the detail names
  * the argument; nothing was done), CLNORM_OUT_OF_MEMORY (of the host, or of the last member that
  * was not out), CLNORM_DEVICE_FAILED (all members are out, or values were lost with one),

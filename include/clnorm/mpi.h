@@ -128,8 +128,8 @@ struct clnorm_mpi_pass {
  * after the other, as `moments` or `sums` of struct clnorm_arguments has them; NULL when there is
  * none. *total receives one, the same bits on every rank; it may be `records`. What a group of
  * devices on each rank needs, and whoever has several ways to reduce a share. Errors, on all ranks:
- * CLNORM_INVALID_ARGUMENT (also: ranks are in different passes), CLNORM_OUT_OF_MEMORY,
- * CLNORM_UNSUPPORTED, CLNORM_COMMUNICATION_FAILED, and what a rank has said to clnorm_mpi_fail.
+ * CLNORM_INVALID_ARGUMENT (also: ranks are in passes that differ in operation, dtype or channels;
+ * two alike are not told apart), CLNORM_OUT_OF_MEMORY, CLNORM_UNSUPPORTED, CLNORM_COMMUNICATION_FAILED, and what a rank has said to clnorm_mpi_fail.
  */
 CLNORM_API enum clnorm_status clnorm_mpi_reduce(struct clnorm_mpi *mpi,
                                                 struct clnorm_mpi_pass *pass, const void *records,

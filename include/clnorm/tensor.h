@@ -191,8 +191,8 @@ CLNORM_API enum clnorm_status clnorm_tensor_prefetch(struct clnorm_tensor *tenso
                                                      uint64_t count);
 
 /*
- * Makes the samples invalid in a context; those that are only there go to the host first. Device
- * memory with no valid samples left goes back to the context's pool, from which
+ * Makes the samples invalid in a context; those that are only there go to the host first, and are
+ * lost if that transfer fails later: acquire them on the host to be sure of it. Device memory with no valid samples left goes back to the context's pool, from which
  * clnorm_pool_trim(context) frees it. Samples that are acquired there: CLNORM_INVALID_ARGUMENT. A
  * context that never had the tensor: nothing to do. The host view cannot be evicted (context NULL:
  * CLNORM_INVALID_ARGUMENT). Errors otherwise as for acquiring.
@@ -236,7 +236,7 @@ struct clnorm_tensor_statistics {
     uint64_t device_peak;     /* the most it was */
 };
 
-/* Those of a context; NULL: of all places together (hits and misses: the host's included;
+/* Those of a context since it was last forgotten; NULL: of all places together (hits and misses: the host's included;
  * device_peak: the sum over contexts of each one's). */
 CLNORM_API struct clnorm_tensor_statistics
 clnorm_tensor_statistics(struct clnorm_tensor *tensor, const struct clnorm_context *context);
