@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# opencl-implementations.sh [NAME]: installs what is missing of five OpenCL implementations for processors, and prints the
-# shell exports that show them to programs:
+# opencl-implementations.sh [NAME]...: installs what is missing of five OpenCL implementations for processors, and prints
+# the shell exports that show them to programs:
 #
 #     eval "$(scripts/opencl-implementations.sh)"             # all five
-#     eval "$(scripts/opencl-implementations.sh rusticl)"     # this one alone
+#     eval "$(scripts/opencl-implementations.sh rusticl)"     # this one alone; several names, those
 #
 # NAME is pocl, oclgrind, rusticl, intel-cpu or intel-fpga. With --ready before it nothing is installed, and the exit
 # status is 77 where something is missing. Mesa's and Intel's drivers are kept in build-opencl/, or in the folder
@@ -69,24 +69,26 @@ set_up() {
     is_ready "$1" || { echo "opencl-implementations.sh: $1 has no ${driver[$1]}" && return 1; }
 }
 
-# A folder with an .icd file, the name of a library, for each.
+# A folder of theirs with an .icd file, the name of a library, for each.
 make_icd_folder() {
     local name
-    mkdir -p "$folder/icd"
+    vendors=$folder/icd/$(IFS=+ && echo "${names[*]}")
+    mkdir -p "$vendors"
     for name in "${names[@]}"; do
         case ${driver[$name]} in
-        *.icd) cp "${driver[$name]}" "$folder/icd/$name.icd" ;;
-        *) echo "${driver[$name]}" >"$folder/icd/$name.icd" ;;
+        *.icd) cp "${driver[$name]}" "$vendors/$name.$$" ;;
+        *) echo "${driver[$name]}" >"$vendors/$name.$$" ;;
         esac
+        mv "$vendors/$name.$$" "$vendors/$name.icd" # in one step: others may be reading
     done
 }
 
 ready=
 [ "${1-}" != --ready ] || { ready=yes && shift; }
-if [ $# -gt 0 ]; then
-    [ -n "${driver[$1]-}" ] || { echo "opencl-implementations.sh: '$1' is none of ${names[*]}" >&2 && exit 2; }
-    names=("$1")
-fi
+for name in "$@"; do
+    [ -n "${driver[$name]-}" ] || { echo "opencl-implementations.sh: '$name' is none of ${names[*]}" >&2 && exit 2; }
+done
+[ $# -eq 0 ] || names=("$@")
 for name in "${names[@]}"; do
     if [ -z "$ready" ]; then
         set_up "$name" >&2
@@ -98,8 +100,7 @@ done
 if [ ${#names[@]} -eq 1 ]; then
     vendors=${driver[${names[0]}]}
 else
-    make_icd_folder >&2
-    vendors=$folder/icd
+    make_icd_folder
 fi
 
 printf 'export OCL_ICD_VENDORS=%q\n' "$vendors"

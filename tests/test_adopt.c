@@ -168,7 +168,7 @@ static void programs_that_do_not_fit_are_refused(void **state)
     struct clnorm_schedule schedule;
     const struct clnorm_problem problem = problem_of(infer);
     clnorm_schedule_choose(&problem, &clnorm_context_device(f->source)->target, 0, &schedule);
-    schedule.parts++;
+    schedule.block++;
     options.schedule = &schedule;
     expect_refused(f->source, infer, &options, CLNORM_INVALID_ARGUMENT,
                    (const char *[]){"is not in the program", NULL});

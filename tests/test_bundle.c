@@ -228,9 +228,9 @@ static void schedules_are_exact(void **state)
     const struct clnorm_plan_options options = {.size = sizeof options, .schedule = &schedule};
     clnorm_plan_release(plan);
     clnorm_plan_release(plan_with(bundled, "infer nchw f32 ?x4x?", &options));
-    schedule.parts++;
+    schedule.block++;
     expect_refused(bundled, "infer nchw f32 ?x4x?", &options, CLNORM_UNSUPPORTED,
-                   (const char *[]){"none under the schedule asked for", "parts=", NULL});
+                   (const char *[]){"none under the schedule asked for", "block=", NULL});
     clnorm_context_release(bundled);
 }
 

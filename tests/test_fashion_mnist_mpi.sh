@@ -20,7 +20,7 @@ options=(--train 2560 --epochs 1 --batch 128 --rate 0.2)
 "$alone" "${options[@]}" --output "$work" || fail "one process failed"
 tail -n +2 "$work/loss.tsv" >"$work/expected"
 [ "$(wc -l <"$work/expected")" -eq 20 ] || fail "loss.tsv should have 20 points"
-for ranks in 1 4; do
+for ranks in 1 2 4; do
     POCL_MAX_PTHREAD_COUNT=1 "$mpiexec" -n $ranks "$spread" "${options[@]}" >"$work/spread" || fail "$ranks ranks failed"
     grep '^#' "$work/spread"
     grep -v '^#' "$work/spread" | paste "$work/expected" - | awk -v ranks=$ranks '

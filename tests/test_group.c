@@ -11,13 +11,25 @@
 
 static struct rig rig;
 static int few;
+static size_t least_platforms;
+
+static cl_platform_id platform_of(size_t member)
+{
+    return clnorm_context_device(rig.context[member])->platform;
+}
 
 static int open_all(void **state)
 {
     (void)state;
     rig_open(&rig, MAX_MEMBERS);
-    printf("%zu members\n", rig.count);
-    return rig.count > 1 ? 0 : -1;
+    size_t platforms = 0;
+    for (size_t i = 0, k; i < rig.count; i++) {
+        for (k = 0; platform_of(k) != platform_of(i); k++)
+            ;
+        platforms += k == i;
+    }
+    printf("%zu members of %zu platforms\n", rig.count, platforms);
+    return rig.count > 1 && platforms >= least_platforms ? 0 : -1;
 }
 
 static int close_all(void **state)
@@ -64,8 +76,8 @@ static const struct {
     {"backward nhwc bf16 ?x6x? +scale", 1, CLNORM_DATA_ORDINARY, APART, 1},
     {"backward-frozen nhwc f32 ?x6x? +scale +shift +sgd", 1, CLNORM_DATA_ORDINARY, CLNORM_SLOT_DX,
      CLNORM_SLOT_DY, 0},
-    {"forward nhwc f32 ?x6x? +scale +shift +running +renorm", 1, CLNORM_DATA_ORDINARY, APART, 0},
-    {"backward nhwc f32 ?x6x? +scale +shift +renorm", 1, CLNORM_DATA_ORDINARY, APART, 0},
+    {"forward nhwc f32 ?x6x? +scale +shift +running +renorm", 1, CLNORM_DATA_ORDINARY, APART, 1},
+    {"backward nhwc f32 ?x6x? +scale +shift +renorm", 1, CLNORM_DATA_ORDINARY, APART, 1},
     {"forward nhwc f64 3x3x4 +scale", 1, CLNORM_DATA_LARGE_MEAN, APART, 0},
 #undef APART
 };
@@ -329,6 +341,7 @@ static void test_mistakes(void **state)
 int main(int count, char **arguments)
 {
     few = count > 1 && strcmp(arguments[1], "few") == 0;
+    least_platforms = count > 2 ? strtoul(arguments[2], NULL, 10) : 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_equals_the_whole),
         cmocka_unit_test(test_one_share_is_a_plan),

@@ -47,6 +47,15 @@ static inline enum clnorm_effort test_effort(void)
     return CLNORM_EFFORT_FULL;
 }
 
+/* That of the device of contexts that ask for none. */
+static inline int test_device_kind(void)
+{
+    struct clnorm_context *const context = clnorm_verify_context(NULL, 0);
+    const int kind = context ? (int)clnorm_context_device(context)->target.kind : -1;
+    clnorm_context_release(context);
+    return kind;
+}
+
 /* For simulators, with fewer values. */
 static inline int64_t test_extent(int64_t extent, int64_t few)
 {
@@ -90,8 +99,9 @@ static inline struct clnorm_values values_of(const char *text, int64_t batch, in
 }
 
 /* Calls `check` under every schedule the table offers a CPU and the first choices of GPU and FPGA; at
- * an effort less than quick under the first choices of CPU and GPU, narrowed for the effort. Repeats
- * are left out. Those with folds that the device has not are unsupported. */
+ * an effort less than quick under the first choices of CPU and GPU, on an FPGA under its own, and under
+ * those that fold otherwise than in a tree, narrowed for the effort. Repeats are left out. Those with
+ * folds that the device has not are unsupported. */
 static inline void
 for_each_schedule(const struct clnorm_problem *problem,
                   void (*check)(const struct clnorm_schedule *schedule, void *user), void *user)
@@ -101,14 +111,17 @@ for_each_schedule(const struct clnorm_problem *problem,
     for (int kind = CLNORM_KIND_CPU; kind < CLNORM_KIND_COUNT; kind++) {
         struct clnorm_target target = clnorm_target_default((enum clnorm_kind)kind);
         const int brief = test_effort() < CLNORM_EFFORT_QUICK;
-        const unsigned end = kind == CLNORM_KIND_FPGA && brief   ? 0
-                             : kind == CLNORM_KIND_CPU && !brief ? UINT_MAX
-                                                                 : 1;
+        const unsigned end = kind == CLNORM_KIND_CPU                ? UINT_MAX
+                             : kind == CLNORM_KIND_GPU              ? 1
+                             : !brief || kind == test_device_kind() ? 1
+                                                                    : 0;
         struct clnorm_schedule schedule;
         target.sub_group = target.collectives = 1;
         for (unsigned index = 0;
              index < end && clnorm_schedule_choose(problem, &target, index, &schedule); index++) {
             unsigned at = 0;
+            if (brief && index > 0 && schedule.fold == CLNORM_FOLD_TREE)
+                continue;
             assert_true(count < sizeof seen / sizeof *seen);
             clnorm_cases_narrow(test_effort(), &schedule);
             clnorm_schedule_format(&schedule, seen[count]);
