@@ -115,13 +115,13 @@ static int is_variant_of(const struct bench_contestant *const a,
 /* Of several variants the fastest counts; one that is clearly behind need not go on. */
 static void retire(const struct bench_roster *const roster, struct sample *const samples)
 {
-    double median[BENCH_ROSTER_MAX];
+    double least[BENCH_ROSTER_MAX]; /* two rounds are soon disturbed; the fastest run is not */
     for (unsigned i = 0; i < roster->count; i++)
-        median[i] = summarise(&samples[i]).median;
+        least[i] = summarise(&samples[i]).least;
     for (unsigned i = 0; i < roster->count; i++)
         for (unsigned j = 0; j < roster->count; j++)
             if (is_variant_of(&roster->item[i], &roster->item[j]) &&
-                median[i] > VARIANT_MARGIN * median[j])
+                least[i] > VARIANT_MARGIN * least[j])
                 samples[i].out = 1;
 }
 

@@ -307,7 +307,7 @@ enum clnorm_status clnorm__place_provide(struct clnorm_tensor *tensor, struct cl
     const struct clnorm__block *const has = clnorm__place_block(place, first);
     if (has && first + count <= has->first + has->count)
         return CLNORM_OK;
-    struct clnorm__block *block;
+    struct clnorm__block *block = NULL;
     widen(place, &first, &count);
     const struct clnorm__hold *const hold = clnorm__hold_find(tensor, place, first, count, 0);
     if (hold)
