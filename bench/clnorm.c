@@ -119,18 +119,9 @@ static double check(struct state *const s, const struct bench_data *const data, 
     return error;
 }
 
-/* A device on the processor may have some of its cores only. */
-static unsigned threads_of(const struct bench *const bench, const struct bench_device *const device)
-{
-    const struct clnorm_target *const target = &clnorm_context_device(device->context)->target;
-    return target->kind == CLNORM_KIND_CPU && target->compute_units < bench->threads
-               ? target->compute_units
-               : bench->threads;
-}
-
-static int add(struct bench *const bench, const struct bench_device *const device,
-               const struct bench_data *const data, const struct clnorm_schedule *const schedule,
-               const char *const name, struct bench_roster *const roster)
+static int add(const struct bench_device *const device, const struct bench_data *const data,
+               const struct clnorm_schedule *const schedule, const char *const name,
+               struct bench_roster *const roster)
 {
     const char *const text = data->one->text;
     const struct clnorm_plan_options options = {.size = sizeof options, .schedule = schedule};
@@ -160,7 +151,7 @@ static int add(struct bench *const bench, const struct bench_device *const devic
         return status;
     }
     it->buffers = "reused";
-    it->threads = threads_of(bench, device);
+    it->threads = device->threads;
     it->error = error;
     clnorm_schedule_format(clnorm_plan_schedule(s->plan), it->schedule);
     it->state = s;
@@ -179,7 +170,7 @@ static void add_others(struct bench *const bench, const struct bench_device *con
         char name[BENCH_NAME_SIZE];
         snprintf(name, sizeof name, "clnorm:%s", schedule.name);
         if (i != bench->schedule)
-            add(bench, device, data, &schedule, name, roster);
+            add(device, data, &schedule, name, roster);
     }
 }
 
@@ -195,8 +186,7 @@ static int add_device(struct bench *const bench, const struct bench_device *cons
         return BENCH_DONE;
     }
     /* Schedule 0 is left to the library: that is what its users get, tuning included. */
-    const int status =
-        add(bench, device, data, bench->schedule ? &schedule : NULL, "clnorm", roster);
+    const int status = add(device, data, bench->schedule ? &schedule : NULL, "clnorm", roster);
     if (bench->all_schedules)
         add_others(bench, device, data, roster);
     return status;

@@ -23,15 +23,16 @@ struct bench_peer; /* the PyTorch process */
 /* A device for clnorm and the limit; each of several makes a variant. */
 struct bench_device {
     struct clnorm_context *context;
-    struct bench_limit *limit;   /* NULL: left out */
-    char label[BENCH_NAME_SIZE]; /* as the user calls it; "" when it is the only one */
+    struct bench_limit *limit;       /* NULL: left out */
+    unsigned threads;                /* on a processor: of its compute units; else all cores */
+    char label[BENCH_NAME_SIZE / 2]; /* as the user calls it; "" when it is the only one */
 };
 
 /* What serves all cases. */
 struct bench {
     struct bench_device device[BENCH_DEVICE_MAX];
     unsigned devices;
-    unsigned threads;            /* of every contestant: all cores */
+    unsigned threads;            /* of a peer: all cores */
     unsigned schedule;           /* index for clnorm_schedule_choose */
     int all_schedules;           /* each legal one a contestant */
     struct bench_onednn *onednn; /* NULL: left out */
@@ -90,8 +91,8 @@ int bench_make_onednn_blocked(struct bench *bench, const struct bench_data *data
 int bench_make_pytorch(struct bench *bench, const struct bench_data *data,
                        struct bench_roster *roster);
 
-/* The limit's programs and waiting threads; the device stays until they are closed. NULL after a
- * line. */
+/* The limit's programs and, with threads above 0, what copies on the host; the device stays until
+ * they are closed. NULL after a line. */
 struct bench_limit *bench_limit_open(const struct bench_device *device, unsigned threads);
 void bench_limit_close(struct bench_limit *limit);
 

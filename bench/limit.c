@@ -70,11 +70,10 @@ struct tensors {
 };
 
 struct bench_limit {
-    struct clnorm_context *context; /* not owned */
-    struct bench_crew *crew;
+    const struct bench_device *device; /* not owned */
+    struct bench_crew *crew;           /* NULL: nothing is copied on the host */
     cl_program program;
-    const char *label; /* the device's */
-    unsigned threads;
+    unsigned threads; /* the crew's */
     int strided;
 };
 
@@ -90,7 +89,7 @@ struct state {
 
 static cl_command_queue queue_of(const struct state *const s)
 {
-    return clnorm_context_queue(s->limit->context);
+    return clnorm_context_queue(s->limit->device->context);
 }
 
 static int copy_buffer(const struct state *const s)
@@ -177,11 +176,11 @@ static int fill_tensors(const struct bench_limit *const limit, struct tensors *c
     if (t->host)
         memset(t->host, 2, padded);
     for (size_t i = 0; fine && i < ROWS(memory); i++) {
-        *memory[i] = clCreateBuffer(clnorm_context_opencl(limit->context), CL_MEM_READ_WRITE,
-                                    padded, NULL, NULL);
+        *memory[i] = clCreateBuffer(clnorm_context_opencl(limit->device->context),
+                                    CL_MEM_READ_WRITE, padded, NULL, NULL);
         fine = *memory[i] &&
-               clEnqueueWriteBuffer(clnorm_context_queue(limit->context), *memory[i], CL_TRUE, 0,
-                                    padded, t->from, 0, NULL, NULL) == CL_SUCCESS;
+               clEnqueueWriteBuffer(clnorm_context_queue(limit->device->context), *memory[i],
+                                    CL_TRUE, 0, padded, t->from, 0, NULL, NULL) == CL_SUCCESS;
     }
     return fine;
 }
@@ -224,7 +223,8 @@ static void release(struct bench_contestant *const self)
  * is filled. */
 static void choose_sizes(struct state *const s)
 {
-    const struct clnorm_target *const target = &clnorm_context_device(s->limit->context)->target;
+    const struct clnorm_target *const target =
+        &clnorm_context_device(s->limit->device->context)->target;
     const size_t most = target->compute_units * (s->limit->strided ? 2048 : 16);
     const size_t wanted = s->tensors->bytes / (s->limit->strided ? VECTOR : ITEM_BYTES);
     s->local = s->limit->strided ? (target->max_group < 256 ? target->max_group : 256) : 1;
@@ -249,9 +249,10 @@ static int prepare_kernel(struct state *const s)
 static int add(struct bench_limit *const limit, struct tensors *const tensors,
                const struct row *const row, struct bench_roster *const roster)
 {
+    const int on_host = row->run == copy_memory;
+    const char *const label = on_host ? "" : limit->device->label;
     char variant[BENCH_NAME_SIZE];
-    snprintf(variant, sizeof variant, "%s%s%s", row->variant, *limit->label ? " on " : "",
-             limit->label);
+    snprintf(variant, sizeof variant, "%s%s%s", row->variant, *label ? " on " : "", label);
     struct state *const s = calloc(1, sizeof *s);
     if (!s)
         return 0;
@@ -267,7 +268,7 @@ static int add(struct bench_limit *const limit, struct tensors *const tensors,
     tensors->users++;
     it->pattern = row->pattern;
     it->buffers = "reused";
-    it->threads = limit->threads;
+    it->threads = on_host ? limit->threads : limit->device->threads;
     it->state = s;
     it->run = run;
     it->release = release;
@@ -275,7 +276,7 @@ static int add(struct bench_limit *const limit, struct tensors *const tensors,
 }
 
 /* Which patterns bound which operation. */
-static int is_needed(const enum bench_pattern pattern, const enum clnorm_operation operation)
+static int bounds(const enum bench_pattern pattern, const enum clnorm_operation operation)
 {
     if (pattern == BENCH_READ)
         return operation != CLNORM_INFER;
@@ -287,13 +288,14 @@ static int make_limit(struct bench_limit *const limit, const struct bench_data *
 {
     const size_t bytes = (size_t)bench_tensor_bytes(data->one);
     struct tensors *const tensors =
-        make_tensors(limit, bytes, is_needed(BENCH_COPY, data->one->problem.operation));
+        make_tensors(limit, bytes, limit->crew && bounds(BENCH_COPY, data->one->problem.operation));
     if (!tensors)
         return bench_fail(BENCH_FAILED, "%s: no memory for the limit's copies", data->one->text);
     tensors->users = 1;
     int fine = 1;
     for (size_t i = 0; fine && i < ROWS(rows); i++)
-        if (is_needed(rows[i].pattern, data->one->problem.operation))
+        if (bounds(rows[i].pattern, data->one->problem.operation) &&
+            (limit->crew || rows[i].run != copy_memory))
             fine = add(limit, tensors, &rows[i], roster);
     if (--tensors->users == 0)
         free_tensors(tensors);
@@ -318,14 +320,13 @@ struct bench_limit *bench_limit_open(const struct bench_device *const on, const 
     struct bench_limit *const limit = calloc(1, sizeof *limit);
     if (!limit)
         return NULL;
-    *limit = (struct bench_limit){.context = on->context,
-                                  .crew = bench_crew_open(threads),
-                                  .label = on->label,
+    *limit = (struct bench_limit){.device = on,
+                                  .crew = threads ? bench_crew_open(threads) : NULL,
                                   .threads = threads,
                                   .strided = device->target.kind == CLNORM_KIND_GPU};
     limit->program =
         clCreateProgramWithSource(clnorm_context_opencl(on->context), 1, &text, NULL, NULL);
-    if (limit->crew && limit->program &&
+    if ((limit->crew || !threads) && limit->program &&
         clBuildProgram(limit->program, 1, &device->device, limit->strided ? "-DSTRIDED" : "", NULL,
                        NULL) == CL_SUCCESS)
         return limit;

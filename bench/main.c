@@ -125,10 +125,13 @@ static int open_device(struct contest *const c, const char *const selector)
     if (made != CLNORM_OK)
         return bench_fail(BENCH_FAILED, "cannot use the device: %s: %s", clnorm_status_text(made),
                           message);
-    c->bench.devices++;
+    const struct clnorm_target *const target = &clnorm_context_device(device->context)->target;
+    const int fewer = target->kind == CLNORM_KIND_CPU && target->compute_units < c->bench.threads;
+    device->threads = fewer ? target->compute_units : c->bench.threads;
+    const int is_first = c->bench.devices++ == 0;
     if (!is_wanted(c, "limit"))
         return BENCH_DONE;
-    device->limit = bench_limit_open(device, c->bench.threads);
+    device->limit = bench_limit_open(device, is_first ? c->bench.threads : 0);
     return device->limit ? BENCH_DONE
                          : bench_fail(BENCH_FAILED, "the limit cannot be measured; --contestants "
                                                     "clnorm does without");
@@ -145,7 +148,7 @@ static int open_devices(struct contest *const c)
         if (c->bench.devices == BENCH_DEVICE_MAX)
             return bench_fail(BENCH_USAGE, "--device: more than %d devices", BENCH_DEVICE_MAX);
         char *const label = c->bench.device[c->bench.devices].label;
-        snprintf(label, BENCH_NAME_SIZE, "%.*s", (int)length, at);
+        snprintf(label, sizeof c->bench.device->label, "%.*s", (int)length, at);
         status = open_device(c, label);
         if (status != BENCH_DONE)
             return status;
